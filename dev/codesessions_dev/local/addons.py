@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from codesessions_dev.layout import Layout
-from codesessions_dev.local.configs import volumes
+from codesessions_dev.local.configs import HELPER_IMAGE, volumes
 
 Object = dict[str, Any]
 
@@ -57,7 +57,7 @@ def storage(layout: Layout) -> list[Object]:
         "metadata": {"name": "helper-pod"},
         "spec": {
             "terminationGracePeriodSeconds": 0,
-            "containers": [{"name": "helper-pod", "imagePullPolicy": "IfNotPresent"}],
+            "containers": [{"name": "helper-pod", "image": HELPER_IMAGE, "imagePullPolicy": "IfNotPresent"}],
         },
     }
     scripts = {

@@ -74,6 +74,7 @@ class LocalCluster:
         doctor.install_packages()
         programs = self._programs()
         archives = [base_images.pause_archive(), base_images.base_archive()]
+        self._supervisor.forget_dead()
         if not self._supervisor.pid("forwarder"):
             doctor.check_ports(self.layout)
         network.create(self.layout)
@@ -226,5 +227,6 @@ class LocalCluster:
             cgroups.remove()
             network.remove(self.layout)
             for folder in (self.layout.state, self.layout.run):
-                shutil.rmtree(folder, ignore_errors=False) if folder.exists() else None
-            teardown.remove_log_links(self.layout)
+                if folder.exists():
+                    shutil.rmtree(folder)
+            teardown.remove_fixed_paths(self.layout)

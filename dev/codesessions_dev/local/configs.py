@@ -59,10 +59,13 @@ state = "{layout.run}/containerd"
     runtime_type = "io.containerd.runc.v2"
     [{cri}.containerd.runtimes.runc.options]
       BinaryName = "{node_programs}/runc"
+      Root = "{layout.run}/runc"
       SystemdCgroup = false
   [{cri}.cni]
     bin_dirs = ["{node_programs}"]
     conf_dir = "{layout.state}/cni/net.d"
+[plugins.'io.containerd.internal.v1.opt']
+  path = "{layout.state}/opt"
 [plugins.'io.containerd.cri.v1.images'.pinned_images]
   sandbox = "{PAUSE_IMAGE}"
 [plugins.'io.containerd.cri.v1.images'.registry]

@@ -57,6 +57,12 @@ class Supervisor:
         files = [file for file in self._folder.iterdir() if not file.name.endswith(".new")]
         return [file.name for file in sorted(files, key=lambda file: file.stat().st_mtime_ns)]
 
+    def forget_dead(self) -> None:
+        """Drop the memory of daemons that have ended, so that they can be started anew."""
+        for name in self.known():
+            if self.pid(name) is None:
+                (self._folder / name).unlink(missing_ok=True)
+
     def log(self, name: str) -> Path:
         return self._layout.logs / f"{name}.log"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import time
 from pathlib import Path
 
@@ -55,13 +56,43 @@ def unmount(layout: Layout) -> None:
         run(["umount", "--lazy", point.replace("\\040", " ")], check=False)
 
 
-def remove_log_links(layout: Layout) -> None:
-    """The kubelet links container logs under /var/log/containers; remove the links that pointed into this cluster."""
-    folder = Path("/var/log/containers")
-    if not folder.is_dir():
-        return
-    for link in folder.iterdir():
+def _remove_if_empty(*folders: str) -> None:
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            Path(folder).rmdir()
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+    return True
+
+
+def remove_fixed_paths(layout: Layout) -> None:
+    """Remove what kubelet, containerd and the CNI plugins keep at paths that no setting moves.
+
+    Another container runtime may use the same folders, so only what is ours or dead goes, and folders only when empty.
+    """
+    links = Path("/var/log/containers")
+    for link in links.iterdir() if links.is_dir() else ():
         if link.is_symlink() and str(layout.state) in str(link.readlink()):
             link.unlink()
-    with contextlib.suppress(OSError):
-        folder.rmdir()
+    for pattern in (f"{layout.name}-*", "cni-loopback-*-lo"):
+        for result in Path("/var/lib/cni/results").glob(pattern):
+            result.unlink()
+    for stale in (*Path("/run/containerd/s").glob("*"), Path("/var/lib/kubelet/device-plugins/kubelet.sock")):
+        if stale.is_socket() and not _answers(stale):
+            stale.unlink()
+    _remove_if_empty(
+        "/var/log/containers",
+        "/var/lib/cni/results",
+        "/var/lib/cni",
+        "/run/containerd/s",
+        "/run/containerd",
+        "/var/lib/kubelet/device-plugins",
+        "/var/lib/kubelet",
+        "/run/netns",
+    )
