@@ -36,18 +36,35 @@ def create() -> None:
                 mine.write_text(parent.read_text())
 
 
+def _groups() -> list[Path]:
+    """Every group of the cluster in every hierarchy, deepest first."""
+    return [Path(folder) for top in _hierarchies() for folder, _, _ in os.walk(top / CGROUP, topdown=False)]
+
+
+def _kill() -> bool:
+    """Send SIGKILL to every process in the groups; false if there was none."""
+    found = False
+    for group in _groups():
+        with contextlib.suppress(OSError):
+            for pid in (group / "cgroup.procs").read_text().split():
+                found = True
+                os.kill(int(pid), signal.SIGKILL)
+    return found
+
+
+def kill_all(*, seconds: float = 5.0) -> None:
+    """End every process in the cluster's groups, which are its containers and nothing else."""
+    deadline = time.monotonic() + seconds
+    while _kill() and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
 def remove() -> None:
-    """Kill what still runs in the groups, then delete them, deepest first."""
-    for hierarchy in _hierarchies():
-        top = hierarchy / CGROUP
-        if not top.exists():
-            continue
-        deadline = time.monotonic() + 5
-        while top.exists() and time.monotonic() < deadline:
-            for folder, _, _ in os.walk(top, topdown=False):
-                with contextlib.suppress(OSError):
-                    for pid in (Path(folder) / "cgroup.procs").read_text().split():
-                        os.kill(int(pid), signal.SIGKILL)
-                with contextlib.suppress(OSError):
-                    Path(folder).rmdir()
-            time.sleep(0.02)
+    """Kill what still runs in the groups, then delete them."""
+    deadline = time.monotonic() + 5
+    while (groups := _groups()) and time.monotonic() < deadline:
+        _kill()
+        for group in groups:
+            with contextlib.suppress(OSError):
+                group.rmdir()
+        time.sleep(0.01)

@@ -219,7 +219,7 @@ class LocalCluster:
             rest = ["containerd", "kube-scheduler", "kube-controller-manager", "forwarder", "kube-apiserver"]
             for name in order:
                 self._supervisor.stop(name)
-            teardown.stop_containers(self.layout)
+            cgroups.kill_all()
             for name in [*rest, *self._supervisor.known()]:
                 self._supervisor.stop(name, grace=1.0 if name == "etcd" else 5.0)
             teardown.kill_shims(self.layout)

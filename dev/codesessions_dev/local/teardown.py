@@ -6,11 +6,9 @@ import contextlib
 import os
 import signal
 import socket
-import time
 from pathlib import Path
 
 from codesessions_dev.layout import Layout
-from codesessions_dev.local.configs import CGROUP
 from codesessions_dev.shell import run
 
 
@@ -22,22 +20,6 @@ def _processes() -> list[tuple[int, str]]:
             with contextlib.suppress(OSError):
                 found.append((int(folder.name), (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")))
     return found
-
-
-def stop_containers(layout: Layout) -> None:
-    """Kill every process inside the cluster's control groups, which are its containers and nothing else."""
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline:
-        alive = False
-        for procs in Path("/sys/fs/cgroup").glob(f"**/{CGROUP}/**/cgroup.procs"):
-            with contextlib.suppress(OSError):
-                for pid in procs.read_text().split():
-                    alive = True
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(int(pid), signal.SIGKILL)
-        if not alive:
-            return
-        time.sleep(0.05)
 
 
 def kill_shims(layout: Layout) -> None:
