@@ -13,7 +13,7 @@ from codesessions_dev.provider import Provider
 
 
 def choose(name: str | None, layout: Layout) -> Provider:
-    """The provider asked for by `--provider` or CODESESSIONS_DEV_PROVIDER; `local` unless told otherwise. Raises DevError."""
+    """The provider asked for by `--provider` or CODESESSIONS_DEV_PROVIDER, else `local`. Raises DevError."""
     from codesessions_dev.kind import KindCluster
     from codesessions_dev.local.cluster import LocalCluster
 
@@ -27,7 +27,9 @@ def choose(name: str | None, layout: Layout) -> Provider:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="dev/cluster", description=__doc__)
-    parser.add_argument("--provider", choices=("local", "kind"), help="local needs root and no Docker; kind needs Docker")
+    parser.add_argument(
+        "--provider", choices=("local", "kind"), help="local needs root and no Docker; kind needs Docker"
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("up", help="make the cluster, or start again what is missing of it")
     commands.add_parser("down", help="remove the cluster and everything it left")
@@ -59,7 +61,7 @@ def _dispatch(options: argparse.Namespace, provider: Provider) -> int:
         provider.load(options.archive)
     elif options.command == "kubectl":
         program = str(tool("kubectl"))
-        os.execv(program, [program, f"--kubeconfig={provider.kubeconfig}", *options.arguments])
+        os.execv(program, [program, f"--kubeconfig={provider.kubeconfig}", *options.arguments])  # noqa: S606
     elif options.command == "install":
         from codesessions_dev.install import install
 

@@ -60,7 +60,9 @@ class KindCluster:
     def up(self) -> None:
         for program in ("docker", "kind"):
             if not shutil.which(program):
-                raise say.DevError(f"the kind provider needs `{program}` on PATH; `--provider local` does without Docker")
+                raise say.DevError(
+                    f"the kind provider needs `{program}` on PATH; `--provider local` does without Docker"
+                )
         if run(["docker", "info"], check=False).returncode != 0:
             raise say.DevError("Docker does not answer (`docker info`); start it, or take `--provider local`")
         self.layout.etc.mkdir(parents=True, exist_ok=True)
@@ -68,11 +70,19 @@ class KindCluster:
         if not self._exists():
             with say.step("kind create cluster"):
                 run(
-                    ["kind", "create", "cluster", f"--name={self.layout.name}", "--config=-", "--wait=120s", f"--kubeconfig={self.kubeconfig}"],
+                    [
+                        "kind",
+                        "create",
+                        "cluster",
+                        f"--name={self.layout.name}",
+                        "--config=-",
+                        "--wait=120s",
+                        f"--kubeconfig={self.kubeconfig}",
+                    ],
                     stdin=config(self.layout),
                 )
         with say.step("install Contour"):
-            kubectl = [tool("kubectl"), f"--kubeconfig={self.kubeconfig}"]
+            kubectl = [str(tool("kubectl")), f"--kubeconfig={self.kubeconfig}"]
             run([*kubectl, "apply", "--server-side", "--force-conflicts", "-f", CONTOUR])
             run([*kubectl, "-n", "projectcontour", "rollout", "status", "daemonset/envoy", "--timeout=180s"])
 

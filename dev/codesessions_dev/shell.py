@@ -17,13 +17,12 @@ def run(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     stdin: str | None = None,
-    log: Path | None = None,
     check: bool = True,
 ) -> subprocess.CompletedProcess[str]:
     """Run a program to its end and return its output as text.
 
-    `env` is added to this process's own environment. With `log`, output is appended to that file as well. A non-zero exit raises
-    DevError with the last lines of output, unless `check` is false.
+    `env` is added to this process's own environment. A non-zero exit raises DevError with the last lines of output,
+    unless `check` is false.
     """
     words = [str(word) for word in argv]
     try:
@@ -39,9 +38,6 @@ def run(
         )
     except FileNotFoundError as error:
         raise DevError(f"{words[0]} is not installed") from error
-    if log is not None:
-        with log.open("a") as file:
-            file.write(f"$ {' '.join(words)}\n{done.stdout}{done.stderr}")
     if check and done.returncode != 0:
         tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-20:])
         raise DevError(f"`{' '.join(words)}` failed with exit code {done.returncode}:\n{tail}")

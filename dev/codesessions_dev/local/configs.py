@@ -20,7 +20,10 @@ def kubeconfig(layout: Layout, user: str, server: str) -> str:
         "kind": "Config",
         "clusters": [{"name": layout.name, "cluster": {"server": server, "certificate-authority": f"{pki}/ca.crt"}}],
         "users": [
-            {"name": user, "user": {"client-certificate": f"{pki}/{user}.crt", "client-key": f"{pki}/{user}.key"}}
+            {
+                "name": user,
+                "user": {"client-certificate": f"{pki}/{user}.crt", "client-key": f"{pki}/{user}.key"},
+            }
         ],
         "contexts": [{"name": layout.name, "context": {"cluster": layout.name, "user": user}}],
         "current-context": layout.name,
@@ -75,7 +78,8 @@ state = "{layout.run}/containerd"
 
 def registry_hosts(layout: Layout) -> str:
     """How the node reaches the bundled registry: plain HTTP at the node's address (containerd's hosts.toml)."""
-    return f'server = "http://{layout.node_ip}:5000"\n[host."http://{layout.node_ip}:5000"]\n  capabilities = ["pull", "resolve"]\n'
+    url = f"http://{layout.node_ip}:5000"
+    return f'server = "{url}"\n[host."{url}"]\n  capabilities = ["pull", "resolve"]\n'
 
 
 def kubelet(layout: Layout) -> str:
@@ -170,7 +174,11 @@ def forwarder(layout: Layout) -> str:
             "cluster": name,
             "idle_timeout": "0s",
         }
-        outside = {"address": "127.0.0.1", "port_value": port, "network_namespace_filepath": "/proc/self/fd/9"}
+        outside = {
+            "address": "127.0.0.1",
+            "port_value": port,
+            "network_namespace_filepath": "/proc/self/fd/9",
+        }
         filters = [{"name": "envoy.filters.network.tcp_proxy", "typed_config": proxy}]
         listeners.append(
             {"name": name, "address": {"socket_address": outside}, "filter_chains": [{"filters": filters}]}

@@ -23,6 +23,10 @@ def create(layout: Layout) -> None:
 
 
 def remove(layout: Layout) -> None:
-    """Delete the namespace with all its interfaces and rules."""
+    """Delete the namespace with all its interfaces and rules, and the folder of namespaces if it was the last."""
     if exists(layout):
         run(["ip", "netns", "delete", layout.name])
+    folder = layout.netns.parent
+    if folder.is_dir() and not any(folder.iterdir()):
+        run(["umount", folder], check=False)
+        folder.rmdir()

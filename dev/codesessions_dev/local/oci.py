@@ -14,7 +14,11 @@ PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def _descriptor(media_type: str, blob: bytes) -> dict[str, object]:
-    return {"mediaType": media_type, "digest": f"sha256:{hashlib.sha256(blob).hexdigest()}", "size": len(blob)}
+    return {
+        "mediaType": media_type,
+        "digest": f"sha256:{hashlib.sha256(blob).hexdigest()}",
+        "size": len(blob),
+    }
 
 
 def write_archive(target: Path, reference: str, layer_tar: bytes, entrypoint: Sequence[str] = ()) -> None:

@@ -31,7 +31,12 @@ def wanted(layout: Layout) -> list[Certificate]:
         f"IP:{layout.apiserver_service_ip}",
         f"IP:{layout.node_ip}",
     )
-    ingress = ("DNS:localhost", "DNS:*.codesessions.localhost", "DNS:*.apps.codesessions.localhost", "IP:127.0.0.1")
+    ingress = (
+        "DNS:localhost",
+        "DNS:*.codesessions.localhost",
+        "DNS:*.apps.codesessions.localhost",
+        "IP:127.0.0.1",
+    )
     return [
         Certificate("apiserver", "/CN=kube-apiserver", apiserver),
         Certificate("admin", "/O=system:masters/CN=admin"),
@@ -56,7 +61,20 @@ def create(layout: Layout) -> None:
     if not (folder / "ca.crt").exists():
         _key(layout, "ca")
         run(
-            ["openssl", "req", "-x509", "-new", "-key", "ca.key", "-subj", "/CN=Code Sessions development CA", "-days", DAYS, "-out", "ca.crt"],
+            [
+                "openssl",
+                "req",
+                "-x509",
+                "-new",
+                "-key",
+                "ca.key",
+                "-subj",
+                "/CN=Code Sessions development CA",
+                "-days",
+                DAYS,
+                "-out",
+                "ca.crt",
+            ],
             cwd=folder,
         )
     if not (folder / "service-account.key").exists():
@@ -67,18 +85,48 @@ def create(layout: Layout) -> None:
 
 
 def _key(layout: Layout, name: str) -> None:
-    run(["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", f"{name}.key"], cwd=layout.pki)
+    run(
+        ["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", f"{name}.key"],
+        cwd=layout.pki,
+    )
 
 
 def _sign(layout: Layout, certificate: Certificate) -> None:
     folder, name = layout.pki, certificate.name
     _key(layout, name)
-    run(["openssl", "req", "-new", "-key", f"{name}.key", "-subj", certificate.subject, "-out", f"{name}.csr"], cwd=folder)
+    run(
+        [
+            "openssl",
+            "req",
+            "-new",
+            "-key",
+            f"{name}.key",
+            "-subj",
+            certificate.subject,
+            "-out",
+            f"{name}.csr",
+        ],
+        cwd=folder,
+    )
     extensions = "extendedKeyUsage=serverAuth,clientAuth\n"
     if certificate.names:
         extensions += f"subjectAltName={','.join(certificate.names)}\n"
     (folder / f"{name}.ext").write_text(extensions)
     signer = ["-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", DAYS]
-    run(["openssl", "x509", "-req", "-in", f"{name}.csr", *signer, "-extfile", f"{name}.ext", "-out", f"{name}.crt"], cwd=folder)
+    run(
+        [
+            "openssl",
+            "x509",
+            "-req",
+            "-in",
+            f"{name}.csr",
+            *signer,
+            "-extfile",
+            f"{name}.ext",
+            "-out",
+            f"{name}.crt",
+        ],
+        cwd=folder,
+    )
     for leftover in ("csr", "ext"):
         (folder / f"{name}.{leftover}").unlink()

@@ -26,7 +26,7 @@ class Daemon:
 
 
 def _start_time(pid: int) -> str | None:
-    """When a process began, in clock ticks since boot (proc_pid_stat(5), field 22); None if there is none or it is a zombie."""
+    """When a process began, in clock ticks since boot (proc_pid_stat(5), field 22); None for none or a zombie."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):

@@ -18,7 +18,12 @@ def _processes() -> list[tuple[int, str]]:
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
             with contextlib.suppress(OSError):
-                found.append((int(folder.name), (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")))
+                found.append(
+                    (
+                        int(folder.name),
+                        (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"),
+                    )
+                )
     return found
 
 
@@ -76,5 +81,4 @@ def remove_fixed_paths(layout: Layout) -> None:
         "/run/containerd",
         "/var/lib/kubelet/device-plugins",
         "/var/lib/kubelet",
-        "/run/netns",
     )

@@ -1,0 +1,56 @@
+# `make demo` and `make test` are all a newcomer needs; both are safe to repeat.
+.PHONY: help prepare demo test unit integration e2e lint bench cluster-up cluster-down install generate clean
+
+PYTHON := .venv/bin/python
+CLUSTER := dev/cluster
+TEST_ENV := PYTHONPATH=dev
+
+help:  ## say what there is
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+prepare:  ## .venv with pinned packages
+	@dev/prepare
+
+demo: prepare  ## from a bare machine to a session that is typed into; leaves the cluster running
+	@$(CLUSTER) demo
+
+test: lint unit integration e2e  ## everything CI runs
+
+unit: prepare launcher  ## unit tests: seconds, no cluster
+	@$(PYTHON) -m pytest tests/unit
+
+integration: prepare launcher  ## the real launcher and sidecar on a real pty, no cluster
+	@$(PYTHON) -m pytest tests/integration
+
+e2e: prepare install  ## the chart on the real cluster, driven from outside
+	@$(PYTHON) -m pytest tests/e2e
+
+lint: prepare  ## ruff, mypy --strict, import-linter, generated files
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports --no-logo
+	@$(PYTHON) -m codesessions_crds.generate --check
+
+bench: prepare install  ## the benchmarks, side by side with peers
+	@$(PYTHON) -m bench
+
+.PHONY: launcher
+launcher:
+	@$(MAKE) -s -C sidecar/launcher
+
+generate: prepare  ## the CRDs from the models
+	@$(PYTHON) -m codesessions_crds.generate
+
+cluster-up: prepare  ## a real one-node Kubernetes
+	@$(CLUSTER) up
+
+install: prepare  ## cluster, images and chart; writes .dev/env
+	@$(CLUSTER) install
+
+cluster-down:  ## remove the cluster and all it left
+	@if [ -x .venv/bin/python ]; then $(CLUSTER) down; fi
+
+clean: cluster-down  ## cluster-down, then .venv, .dev and build results
+	@$(MAKE) -s -C sidecar/launcher clean
+	rm -rf .venv .dev build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
