@@ -1,0 +1,115 @@
+"""Create -> running, side by side with the same pod made by plain kubectl; and what a session's life costs in API writes.
+
+The peer is the session's own pod, claim and secret, taken from a session that ran, under another name, made by
+`kubectl create`, and timed to `condition=Ready` by `kubectl wait`. The two take turns.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from typing import Any
+
+from codesessions_dev import envfile
+from codesessions_dev.client import BASE, Client
+
+from bench.figures import percentile, summary
+from support.kubectl import Kubectl
+from support.session import Sessions
+
+ROUNDS = 10
+WRITES = re.compile(
+    r'apiserver_request_total\{[^}]*resource="(?P<resource>[^"]*)"[^}]*'
+    r'subresource="(?P<sub>[^"]*)"[^}]*verb="(?P<verb>APPLY|POST|PUT|PATCH|DELETE)"[^}]*\} (?P<count>\d+)'
+)
+
+
+def writes(kubectl: Kubectl) -> dict[str, int]:
+    """API server writes so far by `VERB resource/subresource`, from its own metrics (leases, which are clocks, left out)."""
+    found: dict[str, int] = {}
+    for match in WRITES.finditer(kubectl("get", "--raw", "/metrics")):
+        if match["resource"] in {"leases", "subjectaccessreviews", "tokenreviews"}:
+            continue
+        key = f"{match['verb']} {match['resource']}{'/' + match['sub'] if match['sub'] else ''}"
+        found[key] = found.get(key, 0) + int(match["count"])
+    return found
+
+
+def difference(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:
+    return {key: after[key] - before.get(key, 0) for key in sorted(after) if after[key] != before.get(key, 0)}
+
+
+def copies(kubectl: Kubectl, pod: str) -> list[dict[str, Any]]:
+    """Secret, claim and pod of a session as plain objects that belong to nobody; `NAME` stands for the name."""
+    made = []
+    for kind in ("secret", "pvc", "pod"):
+        source = kubectl.get(kind, pod)
+        if source is None:
+            continue
+        copy = {key: source[key] for key in ("apiVersion", "kind", "spec", "data", "type") if key in source}
+        copy["metadata"] = {"name": pod, "labels": {"bench": "plain"}}
+        for name in ("nodeName", "volumeName"):
+            copy.get("spec", {}).pop(name, None)
+        made.append(json.loads(json.dumps(copy).replace(pod, "NAME")))
+    return made
+
+
+def plain(kubectl: Kubectl, templates: list[dict[str, Any]], name: str) -> float:
+    """Seconds from `kubectl create` to Ready."""
+    items = json.loads(json.dumps(templates).replace("NAME", name))
+    begun = time.monotonic()
+    kubectl("create", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+    kubectl("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=60s")
+    took = time.monotonic() - begun
+    kubectl("delete", "pod,pvc,secret", "--selector=bench=plain", "--wait=true", "--grace-period=1")
+    return took
+
+
+def main() -> None:
+    """Print the figures."""
+    access = envfile.read()
+    if access is None:
+        raise SystemExit("run `make install` first")
+    client, kubectl = Client(access), Kubectl(access.kubeconfig, "demo")
+    sessions = Sessions(client, kubectl)
+    try:
+        templates = copies(kubectl, sessions.create("bench").pod)
+        ours, theirs = [], []
+        for number in range(ROUNDS):
+            body = {"projectName": f"bench {number}", "projectDescription": ""}
+            begun = time.monotonic()
+            answer = client.must("POST", BASE, body, prefer="wait=60")
+            ours.append(time.monotonic() - begun)
+            sessions.adopt(answer["sessionId"])
+            theirs.append(plain(kubectl, templates, f"plain-{number}"))
+            sessions.remove()
+        print(summary("create -> running through the ingress", ours))
+        print(summary("the same pod by kubectl -> Ready", theirs))
+        gap = percentile(ours, 0.5) - percentile(theirs, 0.5)
+        print(f"p50 difference: {gap * 1000:+.0f} ms (target: at most +300)")
+
+        before = writes(kubectl)
+        plain(kubectl, templates, "plain-writes")
+        between = writes(kubectl)
+        session = sessions.create("writes")
+        client.must("DELETE", session.path)
+        kubectl.wait(f"pod/{session.pod}", "delete")
+        session.until_phase("completed")
+        life = difference(between, writes(kubectl))
+        alone = difference(before, between)
+        mine = {
+            key: count - (alone.get(key, 0) if "events" in key else 0)
+            for key, count in life.items()
+            if key.split()[1].partition("/")[0] in {"codesessions", "secrets", "persistentvolumeclaims", "pods", "events"}
+            and not key.endswith(("pods/status", "pods/binding", "persistentvolumeclaims/status"))
+        }
+        print(f"all API server writes while a plain pod lived: {sum(alone.values())} {alone}")
+        print(f"all API server writes while a session lived:   {sum(life.values())} {life}")
+        print(f"of which the product's own kinds of write:     {sum(mine.values())} {mine} (target: at most 10)")
+    finally:
+        sessions.remove()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What tests share: kubectl, sessions, waiting for a condition."""
