@@ -1,0 +1,32 @@
+"""Conditions as pure values (Kubernetes API conventions: lastTransitionTime moves only when status does)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from codesessions_crds.meta import Condition
+
+
+def with_condition(
+    conditions: Sequence[Condition],
+    *,
+    type: str,
+    status: bool | None,
+    reason: str,
+    message: str,
+    generation: int,
+    now: str,
+) -> list[Condition]:
+    """`conditions` with the one of `type` set; `status` None means Unknown; `now` is RFC 3339."""
+    text = {True: "True", False: "False", None: "Unknown"}[status]
+    old = next((condition for condition in conditions if condition.type == type), None)
+    moved = now if old is None or old.status != text else old.last_transition_time
+    fresh = Condition(
+        type=type,
+        status=text,
+        reason=reason,
+        message=message,
+        observed_generation=generation,
+        last_transition_time=moved,
+    )
+    return [condition for condition in conditions if condition.type != type] + [fresh]

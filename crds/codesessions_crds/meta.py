@@ -1,0 +1,53 @@
+"""What all resource models share."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+
+class Resource(BaseModel):
+    """A part of a resource: camelCase outside, snake_case inside, unknown fields dropped as the API server does."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore")
+
+    def to_dict(self) -> dict[str, Any]:
+        """As the API server wants it: camelCase, nothing that is unset."""
+        return self.model_dump(by_alias=True, exclude_none=True, mode="json")
+
+
+def _int_or_string(schema: dict[str, Any]) -> None:
+    pattern = schema.pop("pattern", None)
+    for key in [key for key in schema if key != "description"]:
+        del schema[key]
+    schema["x-kubernetes-int-or-string"] = True
+    schema["anyOf"] = [{"type": "integer"}, {"type": "string"}]
+    if pattern:
+        schema["pattern"] = pattern
+
+
+Quantity = Annotated[
+    str | int,
+    Field(
+        description="A Kubernetes quantity, for instance 500m, 2 or 1Gi.",
+        json_schema_extra=_int_or_string,
+    ),
+]
+Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"}, max_length=40)]
+Name = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
+
+
+class Condition(Resource):
+    """One observation about a resource (Kubernetes API conventions, typical status properties)."""
+
+    type: str = Field(max_length=64, description="What is observed; Ready is always there.")
+    status: str = Field(
+        json_schema_extra={"enum": ["True", "False", "Unknown"]},
+        description="Whether it holds: True, False or Unknown.",
+    )
+    reason: str = Field(max_length=64, description="Why, as one CamelCase word for programs.")
+    message: str = Field(default="", max_length=32768, description="Why, and what to do, for people.")
+    observed_generation: int = Field(default=0, description="The metadata.generation this was observed for.")
+    last_transition_time: Timestamp = Field(description="When status changed last.")

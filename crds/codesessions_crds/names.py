@@ -1,0 +1,61 @@
+"""Names and ids, and how one becomes the other. API ids have `_` where Kubernetes names have `-`."""
+
+from __future__ import annotations
+
+import re
+import secrets
+
+GROUP = "codesessions.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+
+NAME_PATTERN = r"^cs-[a-z0-9]{1,40}$"
+_NAME = re.compile(NAME_PATTERN)
+_ID = re.compile(r"^cs_[a-z0-9]{1,40}$")
+_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
+
+ORGANIZATION_LABEL = f"{GROUP}/organization"
+SESSION_LABEL = f"{GROUP}/session"
+MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
+OPERATOR_MANAGER = "codesessions-operator"
+STATUS_MANAGER = "codesessions-operator-status"
+API_MANAGER = "codesessions-api"
+CLI_MANAGER = "codesessions-cli"
+
+PTY_PORT = 7681
+"""TCP port of the PTY sidecar."""
+
+
+def random_text(length: int) -> str:
+    """Random lower-case letters and digits, about 5.2 bits a character."""
+    return "".join(secrets.choice(_ALPHABET) for _ in range(length))
+
+
+def new_session_name() -> str:
+    """A fresh resource name, `cs-` and 10 random characters (52 bits)."""
+    return f"cs-{random_text(10)}"
+
+
+def is_session_name(name: str) -> bool:
+    """Whether `name` has the form of a CodeSession's resource name."""
+    return _NAME.fullmatch(name) is not None
+
+
+def name_of_session(session_id: str) -> str | None:
+    """`cs_abc123` -> `cs-abc123`; None for what is not a session id."""
+    return f"cs-{session_id[3:]}" if _ID.fullmatch(session_id) else None
+
+
+def session_id(name: str) -> str:
+    """`cs-abc123` -> `cs_abc123`."""
+    return f"cs_{name[3:]}"
+
+
+def workspace_id(name: str) -> str:
+    """`cs-abc123` -> `ws_abc123`."""
+    return f"ws_{name[3:]}"
+
+
+def workspace_name(name: str) -> str:
+    """`cs-abc123` -> `ws-abc123`, the name of its pod, claim and secret."""
+    return f"ws-{name[3:]}"
