@@ -111,6 +111,7 @@ def kubelet(layout: Layout) -> str:
         "imageGCHighThresholdPercent": 99,
         "imageGCLowThresholdPercent": 98,
         "serializeImagePulls": False,
+        "crashLoopBackOff": {"maxContainerRestartPeriod": "1s"},
         "maxPods": 250,
         "podPidsLimit": 1024,
         "registryPullQPS": 0,

@@ -1,0 +1,218 @@
+"""The client: dict bodies, typed errors, server-side apply, streaming watch.
+
+Where the API server is and how to authenticate comes from the `kubernetes` package (in a pod or by kubeconfig);
+requests go over one aiohttp session. Typed models are not used: reading through them drops unknown fields, and they
+cost 100 MB.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import aiohttp
+
+from codesessions_kube.errors import UnavailableError, error_of
+from codesessions_kube.kinds import Kind
+
+Object = dict[str, Any]
+TIMEOUT_SECONDS = 15.0
+
+
+class KubeClient(Protocol):
+    """What the programs need of the API server. Every call raises `errors.KubeError`."""
+
+    async def get(self, kind: Kind, namespace: str | None, name: str) -> Object:
+        """One object."""
+
+    async def list(self, kind: Kind, namespace: str | None = None, *, selector: str = "") -> tuple[list[Object], str]:
+        """All objects of a kind, and the resource version to watch from. `selector` is a label selector."""
+
+    def watch(self, kind: Kind, version: str, *, selector: str = "", seconds: int = 300) -> AsyncIterator[Object]:
+        """Events (`{"type","object"}`) after a resource version, for at most `seconds`."""
+
+    async def create(self, kind: Kind, namespace: str | None, body: Object, *, manager: str) -> Object:
+        """Create; ConflictError if it exists."""
+
+    async def apply(self, kind: Kind, namespace: str | None, body: Object, *, manager: str) -> Object:
+        """Server-side apply (KEP-555), taking over fields that others own."""
+
+    async def apply_status(self, kind: Kind, namespace: str | None, body: Object, *, manager: str) -> Object:
+        """Server-side apply of the status subresource."""
+
+    async def patch(self, kind: Kind, namespace: str | None, name: str, body: Object, *, manager: str) -> Object:
+        """JSON merge patch (RFC 7386)."""
+
+    async def replace(self, kind: Kind, namespace: str | None, name: str, body: Object, *, manager: str) -> Object:
+        """Replace; ConflictError if metadata.resourceVersion is not the current one."""
+
+    async def delete(
+        self, kind: Kind, namespace: str | None, name: str, *, uid: str | None = None, grace_seconds: int | None = None
+    ) -> None:
+        """Delete; with `uid` only that very object. NotFoundError if it is gone."""
+
+
+class HttpKubeClient:
+    """KubeClient over HTTP. Use `async with await connect()`."""
+
+    def __init__(self, base: str, session: aiohttp.ClientSession, authorization: Authorization) -> None:
+        self._base = base
+        self._session = session
+        self._authorization = authorization
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._session.close()
+
+    async def get(self, kind: Kind, namespace: str | None, name: str) -> Object:
+        return await self._request("GET", kind.path(namespace, name))
+
+    async def list(self, kind: Kind, namespace: str | None = None, *, selector: str = "") -> tuple[list[Object], str]:
+        items: list[Object] = []
+        query = {"limit": "500", **({"labelSelector": selector} if selector else {})}
+        while True:
+            page = await self._request("GET", kind.path(namespace), query=query)
+            items += page.get("items") or []
+            metadata = page.get("metadata") or {}
+            if not metadata.get("continue"):
+                break
+            query["continue"] = metadata["continue"]
+        for item in items:
+            item.setdefault("apiVersion", kind.api_version)
+            item.setdefault("kind", kind.kind)
+        return items, str(metadata.get("resourceVersion") or "")
+
+    async def watch(self, kind: Kind, version: str, *, selector: str = "", seconds: int = 300) -> AsyncIterator[Object]:
+        query = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": version,
+            "timeoutSeconds": str(seconds),
+            **({"labelSelector": selector} if selector else {}),
+        }
+        # The API server sends a bookmark about every minute, so two minutes of silence is a dead connection.
+        timeout = aiohttp.ClientTimeout(total=seconds + 30, sock_connect=10, sock_read=120)
+        try:
+            async with self._session.get(
+                self._base + kind.path(), params=query, headers=await self._authorization.headers(), timeout=timeout
+            ) as response:
+                if response.status != 200:
+                    raise error_of(response.status, await _json(response))
+                pending = b""
+                async for block in response.content.iter_any():
+                    *lines, pending = (pending + block).split(b"\n")
+                    for line in lines:
+                        if line:
+                            yield json.loads(line)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise UnavailableError(f"the watch of {kind.plural} broke off: {error!r}") from error
+
+    async def create(self, kind: Kind, namespace: str | None, body: Object, *, manager: str) -> Object:
+        return await self._request("POST", kind.path(namespace), query={"fieldManager": manager}, body=body)
+
+    async def apply(self, kind: Kind, namespace: str | None, body: Object, *, manager: str) -> Object:
+        return await self._apply(kind.path(namespace, body["metadata"]["name"]), body, manager)
+
+    async def apply_status(self, kind: Kind, namespace: str | None, body: Object, *, manager: str) -> Object:
+        return await self._apply(kind.path(namespace, body["metadata"]["name"], "status"), body, manager)
+
+    async def patch(self, kind: Kind, namespace: str | None, name: str, body: Object, *, manager: str) -> Object:
+        content = "application/merge-patch+json"
+        query = {"fieldManager": manager}
+        return await self._request("PATCH", kind.path(namespace, name), query=query, body=body, content=content)
+
+    async def replace(self, kind: Kind, namespace: str | None, name: str, body: Object, *, manager: str) -> Object:
+        return await self._request("PUT", kind.path(namespace, name), query={"fieldManager": manager}, body=body)
+
+    async def delete(
+        self, kind: Kind, namespace: str | None, name: str, *, uid: str | None = None, grace_seconds: int | None = None
+    ) -> None:
+        options: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
+        if uid is not None:
+            options["preconditions"] = {"uid": uid}
+        if grace_seconds is not None:
+            options["gracePeriodSeconds"] = grace_seconds
+        await self._request("DELETE", kind.path(namespace, name), body=options)
+
+    async def _apply(self, path: str, body: Object, manager: str) -> Object:
+        query = {"fieldManager": manager, "force": "true"}
+        content = "application/apply-patch+yaml"  # JSON is YAML
+        return await self._request("PATCH", path, query=query, body=body, content=content)
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Object | None = None,
+        content: str = "application/json",
+    ) -> Object:
+        headers = await self._authorization.headers()
+        data = None
+        if body is not None:
+            data = json.dumps(body)
+            headers["Content-Type"] = content
+        try:
+            async with self._session.request(
+                method, self._base + path, params=query, data=data, headers=headers
+            ) as response:
+                answer = await _json(response)
+                if response.status >= 400:
+                    raise error_of(response.status, answer)
+                return answer
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise UnavailableError(f"the API server does not answer: {error!r}") from error
+
+
+async def _json(response: aiohttp.ClientResponse) -> Object:
+    text = await response.text()
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    return found if isinstance(found, dict) else {"message": text[:500]}
+
+
+class Authorization:
+    """The headers of a request; tokens are read again when they are about to expire."""
+
+    def __init__(self, configuration: Any) -> None:
+        self._configuration = configuration
+        self._lock = asyncio.Lock()
+
+    async def headers(self) -> dict[str, str]:
+        configuration = self._configuration
+        if configuration.refresh_api_key_hook is not None:
+            async with self._lock:
+                await configuration.refresh_api_key_hook(configuration)
+        token = configuration.get_api_key_with_prefix("BearerToken")
+        return {"Authorization": token} if token else {}
+
+
+async def connect() -> HttpKubeClient:
+    """A client for the cluster this process runs in, or for the one of KUBECONFIG.
+
+    Raises `kubernetes.aio.config.ConfigException` if there is neither.
+    """
+    from kubernetes.aio import client, config
+
+    configuration = client.Configuration()
+    await config.load_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+    tls = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
+    if configuration.cert_file:
+        tls.load_cert_chain(configuration.cert_file, configuration.key_file)
+    if not configuration.verify_ssl:
+        tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
+    connector = aiohttp.TCPConnector(ssl=tls, limit=64, keepalive_timeout=60)
+    timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
+    session = aiohttp.ClientSession(connector=connector, timeout=timeout, headers={"User-Agent": "codesessions"})
+    return HttpKubeClient(configuration.host.rstrip("/"), session, Authorization(configuration))
