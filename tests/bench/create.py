@@ -101,7 +101,8 @@ def main() -> None:
         mine = {
             key: count - (alone.get(key, 0) if "events" in key else 0)
             for key, count in life.items()
-            if key.split()[1].partition("/")[0] in {"codesessions", "secrets", "persistentvolumeclaims", "pods", "events"}
+            if key.split()[1].partition("/")[0]
+            in {"codesessions", "secrets", "persistentvolumeclaims", "pods", "events"}
             and not key.endswith(("pods/status", "pods/binding", "persistentvolumeclaims/status"))
         }
         print(f"all API server writes while a plain pod lived: {sum(alone.values())} {alone}")

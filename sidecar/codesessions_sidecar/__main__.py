@@ -1,0 +1,3 @@
+from codesessions_sidecar.main import main
+
+main()

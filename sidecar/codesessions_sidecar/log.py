@@ -1,0 +1,19 @@
+"""One JSON object a line on standard error. Never what was typed or printed in the session."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+
+
+def timestamp(nanoseconds: int) -> str:
+    """Unix time in nanoseconds as RFC 3339 in UTC, to the millisecond."""
+    seconds, rest = divmod(nanoseconds, 1_000_000_000)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest // 1_000_000:03d}Z"
+
+
+def log(event: str, **details: object) -> None:
+    """Write one line."""
+    line = {"time": timestamp(time.time_ns()), "event": event, **details}
+    sys.stderr.write(json.dumps(line, separators=(",", ":"), default=str) + "\n")

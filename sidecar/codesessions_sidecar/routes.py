@@ -1,0 +1,96 @@
+"""The HTTP calls, each a function of request and terminal."""
+
+from __future__ import annotations
+
+import json
+
+from codesessions_sidecar.http import HttpError, Request, Response, json_response
+from codesessions_sidecar.journal import CAPACITY, QueueFullError
+from codesessions_sidecar.log import timestamp
+from codesessions_sidecar.terminal import EndedError, Page, Terminal
+from codesessions_sidecar.tickets import READ, WRITE
+from codesessions_sidecar.utf8 import decode
+
+MAX_INPUT = CAPACITY
+MAX_WAIT_SECONDS = 60
+DEFAULT_LIMIT, MAX_LIMIT = 1 << 20, 8 << 20
+
+
+def number(request: Request, name: str, otherwise: int, most: int) -> int:
+    """A query parameter that is a whole number. Raises HttpError 400."""
+    text = request.query.get(name)
+    if text is None:
+        return otherwise
+    if not text.isascii() or not text.isdigit() or len(text) > 19 or int(text) > most:
+        raise HttpError(400, "bad_parameter", f"{name} must be a whole number from 0 to {most}")
+    return int(text)
+
+
+def page_document(page: Page) -> dict[str, object]:
+    """A page of output as JSON."""
+    return {
+        "chunks": [
+            {"seq": chunk.seq, "text": decode(chunk.data), "createdAt": timestamp(chunk.created_ns)}
+            for chunk in page.chunks
+        ],
+        "lastSeq": page.last_seq,
+        "oldestSeq": page.oldest_seq,
+        "truncated": page.truncated,
+        "exit": None if page.exit is None else {"code": page.exit.code, "signal": page.exit.signal},
+    }
+
+
+async def output(request: Request, terminal: Terminal) -> Response:
+    """GET /v1/output?after=N&limit=BYTES&wait=SECONDS."""
+    after = number(request, "after", 0, 2**63 - 1)
+    limit = max(1, number(request, "limit", DEFAULT_LIMIT, MAX_LIMIT))
+    wait = number(request, "wait", 0, MAX_WAIT_SECONDS)
+    return json_response(page_document(await terminal.wait_page(after, limit, wait)))
+
+
+async def take_input(request: Request, terminal: Terminal) -> Response:
+    """POST /v1/input?inputSeq=N, the body is what is typed."""
+    seq = number(request, "inputSeq", 0, 2**63 - 1) or None
+    try:
+        terminal.type(request.body, seq)
+    except EndedError as error:
+        raise HttpError(409, "shell_ended", "the shell has ended") from error
+    except QueueFullError as error:
+        detail = "the program in the session does not read its input; nothing of this was typed"
+        raise HttpError(429, "input_queue_full", detail, headers={"Retry-After": "1"}) from error
+    return json_response({"bytes": len(request.body)})
+
+
+async def resize(request: Request, terminal: Terminal) -> Response:
+    """POST /v1/resize {"rows","cols"}."""
+    try:
+        size = json.loads(request.body)
+        rows, columns = size["rows"], size["cols"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise HttpError(400, "bad_request", 'the body must be {"rows": 24, "cols": 80}') from error
+    if not all(type(value) is int and 1 <= value <= 10_000 for value in (rows, columns)):
+        raise HttpError(400, "bad_request", "rows and cols must be from 1 to 10000")
+    terminal.resize(rows, columns)
+    return Response(204)
+
+
+async def metrics(_: Request, terminal: Terminal) -> Response:
+    """GET /metrics, in Prometheus' text format."""
+    values = {
+        "codesessions_pty_output_bytes_total": ("counter", terminal.spool.head),
+        "codesessions_pty_chunks_total": ("counter", terminal.spool.last_seq),
+        "codesessions_pty_input_bytes_total": ("counter", terminal.journal.end),
+        "codesessions_pty_input_waiting_bytes": ("gauge", terminal.journal.waiting),
+        "codesessions_pty_viewers": ("gauge", terminal.viewers),
+        "codesessions_pty_launcher_connected": ("gauge", int(terminal.connected)),
+    }
+    text = "".join(f"# TYPE {name} {kind}\n{name} {value}\n" for name, (kind, value) in values.items())
+    return Response(200, text.encode(), "text/plain; version=0.0.4")
+
+
+ROUTES = {
+    ("GET", "/v1/output"): (READ, output),
+    ("POST", "/v1/input"): (WRITE, take_input),
+    ("POST", "/v1/resize"): (WRITE, resize),
+    ("GET", "/metrics"): (READ, metrics),
+}

@@ -1,0 +1,98 @@
+"""The terminal as its viewers see it: numbered output that can be waited for, and input that is typed once."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from codesessions_sidecar.journal import Journal
+from codesessions_sidecar.link import Exit, Link
+from codesessions_sidecar.spool import Chunk, Spool
+
+
+class EndedError(Exception):
+    """The shell has ended; nobody reads what is typed."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some output. `truncated`: chunks after the number asked for have fallen out of the ring."""
+
+    chunks: list[Chunk]
+    last_seq: int
+    oldest_seq: int
+    truncated: bool
+    exit: Exit | None
+
+
+class Terminal:
+    """One session's terminal."""
+
+    def __init__(self, run_dir: Path, data_dir: Path, spool_bytes: int) -> None:
+        self.spool = Spool(data_dir, spool_bytes)
+        self.journal = Journal(data_dir)
+        self.rows, self.columns = 24, 80
+        self.viewers = 0
+        self._changed = asyncio.Event()
+        self._link = Link(run_dir, self.spool, self.journal, self._wake)
+
+    def start(self) -> None:
+        """Listen for the launcher."""
+        self._link.listen()
+
+    def close(self) -> None:
+        """Let go of the launcher and the files."""
+        self._link.close()
+        self._wake()
+        self.spool.close()
+        self.journal.close()
+
+    @property
+    def exit(self) -> Exit | None:
+        """How the shell ended, once all its output is kept; None while it runs."""
+        return self._link.exit
+
+    @property
+    def connected(self) -> bool:
+        """Whether the launcher is there."""
+        return self._link.connected
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def changed(self, seconds: float | None = None) -> bool:
+        """Wait for output or the end; false if nothing came within `seconds`."""
+        event = self._changed
+        try:
+            async with asyncio.timeout(seconds):
+                await event.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def page(self, after: int, limit: int) -> Page:
+        """Output after number `after`, about `limit` bytes."""
+        oldest = self.spool.oldest_seq
+        return Page(self.spool.read(after, limit), self.spool.last_seq, oldest, after + 1 < oldest, self.exit)
+
+    async def wait_page(self, after: int, limit: int, seconds: float) -> Page:
+        """As `page`, but waits up to `seconds` for a chunk after `after`, or the end."""
+        deadline = time.monotonic() + seconds
+        while self.spool.last_seq <= after and self.exit is None and (left := deadline - time.monotonic()) > 0:
+            await self.changed(left)
+        return self.page(after, limit)
+
+    def type(self, data: bytes, seq: int | None = None) -> None:
+        """Queue input; what is accepted is typed once. Raises EndedError, or QueueFullError with nothing queued."""
+        if self.exit is not None:
+            raise EndedError
+        if self.journal.accept(data, seq):
+            self._link.give()
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Set the size in characters."""
+        self.rows, self.columns = rows, columns
+        self._link.resize(rows, columns)

@@ -1,0 +1,51 @@
+"""Tickets: short-lived permissions for this session, signed with its key (HMAC, RFC 2104)."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+from dataclasses import dataclass
+
+READ, WRITE = "read", "write"
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """What a caller may do. `expires` is Unix time in seconds."""
+
+    scope: frozenset[str]
+    expires: float
+    user: str
+
+
+class TicketError(Exception):
+    """The ticket is not good for this session."""
+
+
+def _decode(text: str) -> bytes:
+    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+
+
+def verify(text: str, *, key: bytes, session_id: str, session_uid: str, now: float) -> Ticket:
+    """Check a ticket's signature, session and expiry. Raises TicketError with the reason."""
+    body, _, signature = text.partition(".")
+    try:
+        given = _decode(signature)
+        wanted = hmac.new(key, body.encode("ascii"), hashlib.sha256).digest()
+    except ValueError as error:
+        raise TicketError("this is not a ticket") from error
+    if not hmac.compare_digest(given, wanted):
+        raise TicketError("the ticket's signature does not match")
+    try:
+        payload = json.loads(_decode(body))
+        sid, uid, expires = str(payload["sid"]), str(payload["uid"]), float(payload["exp"])
+        ticket = Ticket(frozenset(map(str, payload["scope"])), expires, str(payload.get("usr", "")))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise TicketError("this is not a ticket") from error
+    if (sid, uid) != (session_id, session_uid):
+        raise TicketError("the ticket is for another session")
+    if ticket.expires <= now:
+        raise TicketError("the ticket has expired")
+    return ticket

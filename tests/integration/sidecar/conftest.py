@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from support.sidecar import LAUNCHER, Rig
+
+
+@pytest.fixture
+def rig(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Rig]:
+    """A launcher and a sidecar, not yet started."""
+    assert LAUNCHER.exists(), "run `make launcher` first"
+    made = Rig(tmp_path)
+    yield made
+    made.stop()
+    for log in sorted(tmp_path.glob("*.log")):
+        print(log.name, log.read_text()[-3000:])
+
+
+@pytest.fixture
+def shell(rig: Rig) -> Callable[..., Rig]:
+    """Starts both; the words are the shell's argv."""
+
+    def start(*argv: str) -> Rig:
+        rig.start_sidecar()
+        rig.start_launcher(*argv)
+        return rig
+
+    return start
