@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 
-sys.modules.setdefault("ssl", None)  # type: ignore[arg-type]  # asyncio does without; it would cost 6 MiB
+# Both are optional to the standard library, which then uses its own SHA-2; OpenSSL would cost 8 MiB a session.
+for optional in ("ssl", "_hashlib"):
+    sys.modules.setdefault(optional, None)  # type: ignore[arg-type]
 
 import asyncio  # noqa: E402
 import signal  # noqa: E402

@@ -6,9 +6,9 @@ import asyncio
 import contextlib
 import socket
 import time
+from typing import TYPE_CHECKING
 
 from codesessions_sidecar import routes
-from codesessions_sidecar.attach import Viewer
 from codesessions_sidecar.http import (
     MAX_HEAD,
     HttpError,
@@ -24,6 +24,9 @@ from codesessions_sidecar.log import log
 from codesessions_sidecar.settings import Settings
 from codesessions_sidecar.terminal import Terminal
 from codesessions_sidecar.tickets import READ, Ticket, TicketError, verify
+
+if TYPE_CHECKING:
+    from codesessions_sidecar.attach import Viewer
 
 IDLE_SECONDS = 120.0
 HEAD_SECONDS = 10.0
@@ -121,6 +124,8 @@ class Server:
         if "websocket" not in request.headers.get("upgrade", "").lower():
             raise HttpError(426, "upgrade_required", "this is a WebSocket", headers={"Upgrade": "websocket"})
         after = routes.number(request, "afterSeq", 0, 2**63 - 1) if "afterSeq" in request.query else None
+        from codesessions_sidecar.attach import Viewer  # 5 MiB that a session without viewers does without
+
         viewer = Viewer(self._terminal, ticket, reader, writer, after)
         self._viewers.add(viewer)
         try:

@@ -159,4 +159,4 @@ def test_memory_of_an_idle_sidecar_is_small(shell: Shell) -> None:
     assert rig.sidecar is not None
     with open(f"/proc/{rig.sidecar.pid}/status") as file:
         resident = next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))
-    assert resident < 24 * 1024, f"{resident} KiB"
+    assert resident < 20 * 1024, f"{resident} KiB"
