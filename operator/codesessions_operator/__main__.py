@@ -1,0 +1,3 @@
+from codesessions_operator.main import main
+
+main()

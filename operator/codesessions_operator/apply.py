@@ -1,0 +1,94 @@
+"""Carries out what was decided, one call at a time, each safe to repeat."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from codesessions_crds.credentials import workspace_key
+from codesessions_crds.names import OPERATOR_MANAGER
+from codesessions_kube.client import KubeClient
+from codesessions_kube.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
+from codesessions_kube.kinds import CLAIM, CODE_SESSION, POD, SECRET, Kind
+
+from codesessions_operator.desired.claim import claim
+from codesessions_operator.desired.common import Session, is_owned
+from codesessions_operator.desired.pod import pod
+from codesessions_operator.desired.secret import secret
+from codesessions_operator.errors import StalledError, WaitingError
+from codesessions_operator.settings import Settings
+
+Object = dict[str, Any]
+
+
+class Applier:
+    """Makes and deletes the children of sessions."""
+
+    def __init__(self, client: KubeClient, settings: Settings, master_key: bytes) -> None:
+        self._client, self._settings, self._master_key = client, settings, master_key
+
+    async def create(self, session: Session) -> tuple[Object, bool]:
+        """Secret, claim and pod; returns the pod, and whether it was made by this call.
+
+        Raises WaitingError, StalledError, or KubeError if the API server does not answer.
+        """
+        key = workspace_key(self._master_key, session.namespace, session.uid)
+        await self._ensure(SECRET, session, secret(session, key))
+        wanted = claim(session, self._settings)
+        if wanted is not None:
+            await self._ensure(CLAIM, session, wanted)
+        return await self._ensure(POD, session, pod(session, self._settings))
+
+    async def _ensure(self, kind: Kind, session: Session, body: Object) -> tuple[Object, bool]:
+        """The child of this name: made now, or there already and ours."""
+        try:
+            return await self._client.create(kind, session.namespace, body, manager=OPERATOR_MANAGER), True
+        except ConflictError:
+            pass
+        except ForbiddenError as error:
+            raise _refusal(kind, error) from error
+        except InvalidError as error:
+            message = (
+                f"{kind.kind} {session.child} is not valid: {error.message}. Create the session anew with a valid spec."
+            )
+            raise StalledError("WorkspaceInvalid", message) from error
+        except NotFoundError as error:  # the namespace is being deleted
+            raise WaitingError("NamespaceTerminating", error.message) from error
+        try:
+            found = await self._client.get(kind, session.namespace, session.child)
+        except NotFoundError as error:
+            raise WaitingError("PodStarting", f"{kind.kind} {session.child} was just deleted.") from error
+        if is_owned(found, session.uid):
+            return found, False
+        if found["metadata"].get("deletionTimestamp") or found["metadata"].get("ownerReferences"):
+            message = (
+                f"{kind.kind} {session.child} of an earlier session of this name is still there; it goes by itself."
+            )
+            raise WaitingError("WaitingForDeletion", message)
+        message = (
+            f"{kind.kind} {session.child} exists and was not made by this operator. Delete it, or use another name."
+        )
+        raise WaitingError("NameTaken", message)
+
+    async def delete_pod(self, session: Session, uid: str) -> None:
+        """Delete that very pod."""
+        try:
+            await self._client.delete(POD, session.namespace, session.child, uid=uid)
+        except (NotFoundError, ConflictError):  # gone, or another one has its name by now
+            return
+
+    async def delete_session(self, session: Session) -> None:
+        """Delete the record; its children follow (Kubernetes: garbage collection)."""
+        try:
+            await self._client.delete(CODE_SESSION, session.namespace, session.name, uid=session.uid)
+        except (NotFoundError, ConflictError):
+            return
+
+
+def _refusal(kind: Kind, error: ForbiddenError) -> WaitingError:
+    if error.is_quota:
+        message = f"{kind.kind} refused by a ResourceQuota: {error.message}. End other sessions, or raise the quota."
+        return WaitingError("QuotaExceeded", message)
+    if "because it is being terminated" in error.message:
+        return WaitingError("NamespaceTerminating", error.message)
+    message = f"{kind.kind} refused: {error.message}. Ask whoever administers this namespace."
+    return WaitingError("AdmissionRefused", message)

@@ -1,0 +1,1 @@
+"""What a session wants to exist, as plain objects. Pure: session and settings in, dicts out."""

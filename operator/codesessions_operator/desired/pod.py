@@ -1,0 +1,136 @@
+"""The workspace pod: the PTY sidecar as a native sidecar (KEP-753), and the workspace container.
+
+It passes Pod Security *restricted* (Kubernetes: Pod Security Standards).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from codesessions_crds.codesession import Workspace
+from codesessions_crds.names import PTY_PORT, session_id, workspace_id
+
+from codesessions_operator.desired.common import Session, metadata
+from codesessions_operator.settings import Settings
+
+RUN_DIR = "/run/codesession"
+DATA_DIR = "/var/lib/codesession"
+KEY_DIR = "/etc/codesession"
+WORK_DIR = "/workspace"
+LAUNCHER = "/usr/local/bin/codesessions-launcher"
+DEFAULT_USER = 1000
+GRACE_SECONDS = 10
+SIDECAR, WORKSPACE = "pty", "workspace"
+
+_CONFINED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+
+
+def pod(session: Session, settings: Settings) -> dict[str, Any]:
+    """The pod that runs a session."""
+    workspace = session.spec.workspace or Workspace()
+    user = workspace.run_as_user or DEFAULT_USER
+    pull_secrets = [{"name": name.strip()} for name in settings.image_pull_secrets.split(",") if name.strip()]
+    pull_secrets += [secret.to_dict() for secret in workspace.image_pull_secrets or ()]
+    spec: dict[str, Any] = {
+        "restartPolicy": "Never",
+        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": user,
+            "runAsGroup": user,
+            "fsGroup": user,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "initContainers": [_sidecar(session, settings)],
+        "containers": [_workspace(session, workspace, settings)],
+        "volumes": _volumes(session, workspace),
+    }
+    optional = {
+        "runtimeClassName": workspace.runtime_class_name or settings.runtime_class,
+        "nodeSelector": workspace.node_selector,
+        "tolerations": [toleration.to_dict() for toleration in workspace.tolerations or ()],
+        "imagePullSecrets": pull_secrets,
+    }
+    spec.update({name: value for name, value in optional.items() if value})
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata(session), "spec": spec}
+
+
+def _volumes(session: Session, workspace: Workspace) -> list[dict[str, Any]]:
+    ephemeral = workspace.storage is not None and workspace.storage.ephemeral
+    data = {"emptyDir": {}} if ephemeral else {"persistentVolumeClaim": {"claimName": session.child}}
+    return [
+        {"name": "run", "emptyDir": {"medium": "Memory", "sizeLimit": "8Mi"}},
+        {"name": "data", **data},
+        {"name": "key", "secret": {"secretName": session.child, "defaultMode": 0o440}},
+    ]
+
+
+def _sidecar(session: Session, settings: Settings) -> dict[str, Any]:
+    health = {"httpGet": {"path": "/healthz", "port": SIDECAR}}
+    return {
+        "name": SIDECAR,
+        "image": settings.sidecar_image,
+        "imagePullPolicy": settings.image_pull_policy,
+        "restartPolicy": "Always",
+        "ports": [{"name": SIDECAR, "containerPort": PTY_PORT}],
+        "env": [
+            {"name": "CODESESSIONS_SESSION_ID", "value": session_id(session.name)},
+            {"name": "CODESESSIONS_SESSION_UID", "value": session.uid},
+        ],
+        # The workspace container starts when this returns: the launcher is there and the sidecar listens.
+        "lifecycle": {"postStart": {"exec": {"command": [LAUNCHER, "--install", RUN_DIR]}}},
+        "readinessProbe": {**health, "periodSeconds": 2, "timeoutSeconds": 2},
+        "livenessProbe": {**health, "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 6},
+        "securityContext": {**_CONFINED, "readOnlyRootFilesystem": True},
+        "resources": {
+            "requests": {"cpu": "5m", "memory": "32Mi"},
+            "limits": {"cpu": "1", "memory": "128Mi"},
+        },
+        "volumeMounts": [
+            {"name": "run", "mountPath": RUN_DIR},
+            {"name": "data", "mountPath": DATA_DIR, "subPath": "terminal"},
+            {"name": "data", "mountPath": WORK_DIR, "subPath": "workspace", "readOnly": True},
+            {"name": "key", "mountPath": KEY_DIR, "readOnly": True},
+        ],
+    }
+
+
+def _workspace(session: Session, workspace: Workspace, settings: Settings) -> dict[str, Any]:
+    requests: dict[str, str | int] = {
+        "cpu": settings.workspace_cpu_request,
+        "memory": settings.workspace_memory_request,
+    }
+    limits: dict[str, str | int] = {"cpu": settings.workspace_cpu_limit, "memory": settings.workspace_memory_limit}
+    if workspace.resources is not None:
+        if workspace.resources.limits:
+            limits |= workspace.resources.limits
+            requests = {name: value for name, value in requests.items() if name not in workspace.resources.limits}
+        requests |= workspace.resources.requests or {}
+    env = {
+        "TERM": "xterm-256color",
+        "LANG": "C.UTF-8",
+        "HOME": WORK_DIR,
+        **{each.name: each.value for each in workspace.env or ()},
+        "CODESESSIONS_SESSION_ID": session_id(session.name),
+        "CODESESSIONS_WORKSPACE_ID": workspace_id(session.name),
+    }
+    container = {
+        "name": WORKSPACE,
+        "image": workspace.image or settings.workspace_image,
+        "imagePullPolicy": workspace.image_pull_policy or settings.image_pull_policy,
+        "command": [f"{RUN_DIR}/launcher", "--", *(workspace.shell or ())],
+        "workingDir": WORK_DIR,
+        "env": [{"name": name, "value": value} for name, value in env.items()],
+        "securityContext": _CONFINED,
+        "resources": {"requests": requests, "limits": limits},
+        "volumeMounts": [
+            {"name": "run", "mountPath": RUN_DIR, "readOnly": True},
+            {"name": "data", "mountPath": WORK_DIR, "subPath": "workspace"},
+        ],
+    }
+    if workspace.env_from:
+        container["envFrom"] = [source.to_dict() for source in workspace.env_from]
+    return container

@@ -1,0 +1,159 @@
+"""What a pod's and a claim's status mean for a session. Pure, and a table of cases in the tests."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any
+
+from codesessions_operator.desired.pod import SIDECAR, WORKSPACE
+
+Object = dict[str, Any]
+
+PULL_FAILURES = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"}
+CREATE_FAILURES = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "CreateContainerErr"}
+START_FAILURES = {"StartError", "ContainerCannotRun"}
+
+
+class Fate(Enum):
+    """What became of a pod."""
+
+    STARTING = auto()
+    READY = auto()
+    NOT_READY = auto()
+    """It was started, and the terminal cannot be reached now."""
+    LEAVING = auto()
+    """Somebody deleted it."""
+    LOST = auto()
+    """It is over for a reason that is not the shell's: evicted, out of memory, its node gone."""
+    ENDED = auto()
+    """The shell ended by itself."""
+    IMPOSSIBLE = auto()
+    """It can never start."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A pod's fate, with a reason for programs and a message for people."""
+
+    fate: Fate
+    reason: str
+    message: str
+    exit_code: int | None = None
+    terminal: bool = False
+    """Every container has ended."""
+
+
+def read_pod(pod: Object, claim: Object | None) -> Facts:
+    """What the pod of a session says."""
+    status = pod.get("status") or {}
+    terminal = status.get("phase") in {"Succeeded", "Failed"}
+    if pod["metadata"].get("deletionTimestamp"):
+        message = f"Pod {pod['metadata']['name']} is being deleted; another one follows. Files and transcript are kept."
+        return Facts(Fate.LEAVING, "PodTerminating", message, terminal=terminal)
+    disrupted = _disruption(status)
+    if disrupted:
+        return Facts(Fate.LOST, "PodLost", f"The pod was lost: {disrupted}", terminal=terminal)
+    container = _container(status.get("containerStatuses"), WORKSPACE)
+    ended = (container.get("state") or {}).get("terminated")
+    if ended:
+        return _ended(ended, terminal)
+    if terminal:
+        return Facts(
+            Fate.LOST, "PodLost", f"The pod ended: {status.get('message') or status.get('phase')}", terminal=True
+        )
+    waiting = _waiting(status, pod)
+    if waiting:
+        return waiting
+    if (container.get("state") or {}).get("running"):
+        if _condition(status, "Ready").get("status") == "True":
+            return Facts(Fate.READY, "Running", "The shell runs; type by REST or at ptyEndpoint.")
+        node = (pod.get("spec") or {}).get("nodeName")
+        message = f"The pod is not ready; see `kubectl describe pod {pod['metadata']['name']}` and node {node}."
+        return Facts(Fate.NOT_READY, "TerminalNotReady", message)
+    return _scheduling(status, claim)
+
+
+def _ended(ended: Object, terminal: bool) -> Facts:
+    said = _launcher_words(ended.get("message"))
+    code = int(ended.get("exitCode") or 0)
+    if said.get("shell") == "exited":
+        message = f"The shell ended with exit code {code}."
+        return Facts(Fate.ENDED, "ShellExited", message, exit_code=code, terminal=terminal)
+    if said.get("shell") == "not started":
+        detail = str(said.get("error"))[:512]
+        message = f"The shell could not be started: {detail}. Set spec.workspace.shell to a program of the image."
+        return Facts(Fate.IMPOSSIBLE, "ShellNotFound", message, exit_code=code, terminal=terminal)
+    if ended.get("reason") in START_FAILURES:
+        message = f"The workspace container could not be started: {ended.get('message') or ended['reason']}"
+        return Facts(Fate.IMPOSSIBLE, "ContainerNotStarted", message, exit_code=code, terminal=terminal)
+    if ended.get("reason") == "OOMKilled":
+        message = "The workspace ran out of memory and was replaced; raise spec.workspace.resources.limits.memory."
+        return Facts(Fate.LOST, "OutOfMemory", message, terminal=terminal)
+    message = f"The workspace container was killed (exit code {code}, {ended.get('reason') or 'no reason'})."
+    return Facts(Fate.LOST, "ContainerKilled", message, terminal=terminal)
+
+
+def _launcher_words(text: object) -> Object:
+    """What the launcher wrote to its termination log. The user can write there too: take it as a hint, no more."""
+    try:
+        found = json.loads(str(text or ""))
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _disruption(status: Object) -> str:
+    """Why the pod was taken away, if it was (Kubernetes: pod disruption conditions)."""
+    target = _condition(status, "DisruptionTarget")
+    if target.get("status") == "True":
+        return f"{target.get('reason')}: {target.get('message') or ''}".rstrip(": ")
+    if status.get("phase") == "Failed" and status.get("reason"):
+        return f"{status['reason']}: {status.get('message') or ''}".rstrip(": ")
+    return ""
+
+
+def _waiting(status: Object, pod: Object) -> Facts | None:
+    for name, list_name in ((SIDECAR, "initContainerStatuses"), (WORKSPACE, "containerStatuses")):
+        state = _container(status.get(list_name), name).get("state") or {}
+        waiting = state.get("waiting") or {}
+        reason, detail = waiting.get("reason"), waiting.get("message") or ""
+        if reason in PULL_FAILURES:
+            image = _image(pod, name)
+            advice = "Check its name, and spec.workspace.imagePullSecrets."
+            message = f"Image {image} cannot be pulled ({reason}): {detail} {advice}"
+            return Facts(Fate.STARTING, "ImagePullFailed", message)
+        if reason in CREATE_FAILURES:
+            message = f"Container {name} cannot be created ({reason}): {detail}"
+            return Facts(Fate.STARTING, "ContainerConfigInvalid", message)
+    return None
+
+
+def _scheduling(status: Object, claim: Object | None) -> Facts:
+    scheduled = _condition(status, "PodScheduled")
+    if scheduled.get("status") != "False":
+        return Facts(Fate.STARTING, "PodStarting", "The pod is being started.")
+    detail = str(scheduled.get("message") or "")
+    bound = claim is None or (claim.get("status") or {}).get("phase") == "Bound"
+    if not bound and any(word in detail.lower() for word in ("storageclass", "persistentvolume", "volume")):
+        wanted = ((claim or {}).get("spec") or {}).get("storageClassName") or "of the cluster's default"
+        message = f"The volume is not there yet (StorageClass {wanted}): {detail} Check `kubectl get storageclass`."
+        return Facts(Fate.STARTING, "VolumePending", message)
+    message = f"No node takes the pod: {detail} Ask for less in spec.workspace.resources, or add a node."
+    return Facts(Fate.STARTING, "Unschedulable", message)
+
+
+def _container(statuses: object, name: str) -> Object:
+    items = statuses if isinstance(statuses, list) else []
+    return next((item for item in items if item.get("name") == name), {})
+
+
+def _condition(status: Object, kind: str) -> Object:
+    return next((each for each in status.get("conditions") or [] if each.get("type") == kind), {})
+
+
+def _image(pod: Object, name: str) -> str:
+    spec = pod.get("spec") or {}
+    containers = [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]
+    return next((str(each.get("image")) for each in containers if each.get("name") == name), "?")

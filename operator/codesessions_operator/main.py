@@ -1,0 +1,181 @@
+"""Start, lead, work, leave when told."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import random
+import signal
+import sys
+from collections import Counter
+from collections.abc import Coroutine
+from dataclasses import fields
+from datetime import timedelta
+from typing import Any
+
+from codesessions_crds.names import MANAGED_BY_LABEL, OPERATOR_MANAGER, SESSION_LABEL
+from codesessions_kube.client import HttpKubeClient, connect
+from codesessions_kube.errors import KubeError
+from codesessions_kube.kinds import CLAIM, POD
+from codesessions_kube.store import Key, ObjectStore
+from codesessions_kube.watchcache import WatchCache
+
+from codesessions_operator import health, logs, watch
+from codesessions_operator.apply import Applier
+from codesessions_operator.lease import Leader, LeadershipLostError
+from codesessions_operator.networkpolicies import NetworkPolicies
+from codesessions_operator.reconcile import Reconciler
+from codesessions_operator.settings import Settings, SettingsError, read_settings
+from codesessions_operator.workqueue import WorkQueue
+
+WORKERS = 8
+RESYNC_SECONDS = 600.0
+
+_log = logging.getLogger(__name__)
+
+
+class Operator:
+    """All parts of the operator, put together."""
+
+    def __init__(self, client: HttpKubeClient, settings: Settings) -> None:
+        self._settings = settings
+        self._metrics = health.Metrics()
+        self._queue = WorkQueue(self._pass, failed=self._failed)
+        self._sessions = ObjectStore(changed=self._queue.add)
+        selector = f"{MANAGED_BY_LABEL}={OPERATOR_MANAGER},{SESSION_LABEL}"
+        self._pods = WatchCache(client, POD, selector=selector, changed=self._child_changed)
+        self._claims = WatchCache(client, CLAIM, selector=selector, changed=self._child_changed)
+        self._leader = Leader(client, settings.namespace)
+        self._watching = asyncio.Event()
+        self._reconciler = Reconciler(
+            client,
+            settings,
+            Applier(client, settings, settings.master_key),
+            NetworkPolicies(client, settings),
+            sessions=self._sessions,
+            pods=self._pods,
+            claims=self._claims,
+        )
+
+    def _child_changed(self, key: Key) -> None:
+        namespace, name = key
+        self._queue.add((namespace, name.replace("ws-", "cs-", 1)))
+
+    async def _pass(self, key: Key) -> timedelta | None:
+        with self._metrics.seconds.time():
+            again = await self._reconciler.reconcile(key)
+        self._metrics.passes.labels("ok").inc()
+        return again
+
+    def _failed(self, key: Key, error: Exception) -> None:
+        self._metrics.passes.labels("error").inc()
+        if isinstance(error, KubeError):
+            _log.warning("%s/%s: %s", *key, error.message)
+        else:
+            _log.error("%s/%s", *key, exc_info=error)
+
+    def _refresh_metrics(self) -> None:
+        self._metrics.queue.set(len(self._queue))
+        phases = Counter((item.get("status") or {}).get("phase", "None") for item in self._sessions.items())
+        self._metrics.sessions.clear()
+        for phase, count in phases.items():
+            self._metrics.sessions.labels(phase).set(count)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Lead and work until `stop` is set. Raises LeadershipLostError."""
+        runner = await health.serve(self._settings.address, self._metrics, lambda: True, self._refresh_metrics)
+        try:
+            elect = self._settings.leader_election == "true"
+            if elect:
+                await _first(self._leader.acquire(), stop.wait())
+            if stop.is_set():
+                return
+            self._metrics.leader.set(1)
+            try:
+                await self._work(stop, elect)
+            finally:
+                if elect:
+                    await self._leader.release()
+        finally:
+            await runner.cleanup()
+
+    async def _work(self, stop: asyncio.Event, elect: bool) -> None:
+        parts: list[Coroutine[Any, Any, None]] = [self._pods.run(), self._claims.run()]
+        tasks = [asyncio.create_task(part) for part in parts]
+        if elect:
+            tasks.append(asyncio.create_task(self._leader.keep()))
+        watcher: asyncio.Task[None] | None = None
+        try:
+            await _first(asyncio.gather(self._pods.synced.wait(), self._claims.synced.wait()), stop.wait(), *tasks)
+            if stop.is_set():
+                return
+            tasks += [asyncio.create_task(self._queue.run(WORKERS)), asyncio.create_task(self._resync())]
+            watcher = asyncio.create_task(watch.run(self._sessions, self._watching, stop))
+            done, _ = await asyncio.wait([*tasks, watcher], return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            stop.set()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, *([watcher] if watcher is not None else []), return_exceptions=True)
+
+    async def _resync(self) -> None:
+        """Look at every session now and then, whatever the watches said."""
+        jitter = random.Random()  # noqa: S311
+        while True:
+            await asyncio.sleep(RESYNC_SECONDS * jitter.uniform(0.8, 1.2))
+            for item in self._sessions.items():
+                metadata = item["metadata"]
+                self._queue.add_after((metadata["namespace"], metadata["name"]), jitter.uniform(0, 60))
+
+
+async def _first(*works: Any) -> None:
+    """Return when the first of several has ended, with its exception if it has one."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    owned = [task for task, work in zip(tasks, works, strict=True) if task is not work]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in owned:
+            task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.gather(*owned, return_exceptions=True)
+
+
+async def serve(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with await connect() as client:
+        await Operator(client, settings).run(stop)
+
+
+def main() -> None:
+    """Entry point. Exit code 2 for settings that cannot be, 1 when leadership was lost."""
+    epilog = "Settings, from the environment: " + ", ".join(f"CODESESSIONS_{f.name.upper()}" for f in fields(Settings))
+    argparse.ArgumentParser(
+        prog="codesessions-operator", description="Reconciles CodeSessions.", epilog=epilog
+    ).parse_args()
+    try:
+        settings = read_settings()
+        logs.configure(settings.log_level, settings.log_format)
+        _ = settings.master_key, settings.address
+    except (SettingsError, ValueError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(2)
+    try:
+        asyncio.run(serve(settings))
+    except LeadershipLostError as error:
+        _log.error("%s; leaving, so that no two operators work at once", error)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,13 @@
+#!/bin/sh
+# Pins every package by hash, from what pyproject.toml asks for. Arguments go to uv, for instance --upgrade.
+set -eu
+cd "$(dirname "$0")/.."
+compile() {
+    output=$1
+    shift
+    .dev/tools/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+        --no-header --no-annotate --output-file "requirements/$output.txt" "$@"
+}
+compile platform pyproject.toml --extra operator --extra api "$@"
+compile sidecar requirements/sidecar.in "$@"
+compile dev pyproject.toml --all-extras --group dev "$@"
