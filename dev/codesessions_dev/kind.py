@@ -107,5 +107,10 @@ class KindCluster:
         with contextlib.suppress(KeyboardInterrupt):
             subprocess.run(words, check=False)
 
+    def images(self) -> set[str]:
+        node = f"{self.layout.name}-control-plane"
+        listing = output(["docker", "exec", node, "ctr", "--namespace=k8s.io", "image", "list", "-q"])
+        return set(listing.split())
+
     def load(self, archive: Path) -> None:
         run(["kind", "load", "image-archive", archive, f"--name={self.layout.name}"])

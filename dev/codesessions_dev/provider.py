@@ -25,6 +25,9 @@ class Provider(Protocol):
     def logs(self, part: str | None, *, follow: bool) -> None:
         """Print the log of one part, or name the parts there are."""
 
+    def images(self) -> set[str]:
+        """References of the images that are on the node."""
+
     def load(self, archive: Path) -> None:
         """Put the images of an OCI or Docker archive on the node."""
 

@@ -1,4 +1,4 @@
-"""The two images a cluster cannot be without: the pod sandbox, and a small Debian."""
+"""Root file systems made on the spot, and the two images a cluster cannot be without: sandbox and a small Debian."""
 
 from __future__ import annotations
 
@@ -13,10 +13,18 @@ from codesessions_dev.local.oci import write_archive
 from codesessions_dev.shell import run
 
 SUITE = "bookworm"
-BASE_PACKAGES = ("ca-certificates", "python3", "python3-pip")
+ROOTFS = {
+    "base": ("ca-certificates", "python3", "python3-pip"),
+    "compiler": ("gcc", "libc6-dev", "make"),
+    "workspace": (
+        *("bash", "bash-completion", "ca-certificates", "curl", "git", "less", "nano", "nodejs", "procps", "python3"),
+        *("python3-pip", "python3-venv", "ripgrep", "tmux", "vim-tiny"),
+    ),
+}
+"""Packages of each root file system."""
 
 
-def rootfs(name: str, packages: tuple[str, ...]) -> Path:
+def rootfs(name: str) -> Path:
     """A Debian root file system as a tar file, made once by mmdebstrap(1). Raises DevError."""
     target = cache_root() / "rootfs" / f"{SUITE}-{name}.tar"
     if target.exists():
@@ -27,7 +35,7 @@ def rootfs(name: str, packages: tuple[str, ...]) -> Path:
         slim = [
             f"--dpkgopt=path-exclude={path}" for path in ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*")
         ]
-        run(["mmdebstrap", "--variant=minbase", f"--include={','.join(packages)}", *slim, SUITE, partial])
+        run(["mmdebstrap", "--variant=minbase", f"--include={','.join(ROOTFS[name])}", *slim, SUITE, partial])
     partial.rename(target)
     return target
 
@@ -55,7 +63,7 @@ def base_archive() -> Path:
     """The small Debian with Python, for volume helpers and as the base of this project's images."""
     target = cache_root() / "images" / f"base-{SUITE}.tar"
     if not target.exists():
-        tar = rootfs("base", BASE_PACKAGES)
+        tar = rootfs("base")
         target.parent.mkdir(parents=True, exist_ok=True)
         write_archive(target, HELPER_IMAGE, tar.read_bytes())
     return target

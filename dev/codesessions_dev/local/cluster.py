@@ -61,6 +61,11 @@ class LocalCluster:
     def helm(self) -> Path:
         return self._programs().built["helm"]
 
+    def images(self) -> set[str]:
+        ctr = self._programs().built["ctr"]
+        listing = run([ctr, f"--address={self.layout.containerd_socket}", "--namespace=k8s.io", "image", "list", "-q"])
+        return set(listing.stdout.split())
+
     def load(self, archive: Path) -> None:
         """Import the images of an archive into containerd's `k8s.io` namespace."""
         ctr = self._programs().built["ctr"]

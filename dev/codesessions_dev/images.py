@@ -1,0 +1,135 @@
+"""Builds the product's images with buildah and puts them on the node, when their sources have changed."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from codesessions_dev import say
+from codesessions_dev.layout import REPO, cache_root
+from codesessions_dev.local import base_images
+from codesessions_dev.provider import Provider
+from codesessions_dev.shell import output, run
+
+PREFIX = "localhost/codesessions"
+RUNROOT = Path("/run/codesessions-buildah")
+WHEELS = ("--no-index", "--find-links=/wheels")
+COMMON = ("images", "requirements", ".containerignore", "dev/codesessions_dev/images.py")
+SOURCES = {
+    "platform": ("crds/codesessions_crds", "crds/codesessions_kube", "operator", "api"),
+    "sidecar": ("sidecar",),
+    "workspace": (),
+}
+BASES = {
+    "platform": {"BASE_IMAGE": "base"},
+    "sidecar": {"BASE_IMAGE": "base", "COMPILER_IMAGE": "compiler"},
+    "workspace": {"BASE_IMAGE": "workspace"},
+}
+
+
+@dataclass(frozen=True)
+class Images:
+    """The tag of each image, which says what is in it."""
+
+    tags: dict[str, str]
+
+    def values(self) -> dict[str, object]:
+        """As values of the chart."""
+        images = {name: {"repository": f"{PREFIX}/{name}", "tag": tag, "digest": ""} for name, tag in self.tags.items()}
+        return {"images": images}
+
+
+def fingerprint(name: str) -> str:
+    """Twelve hexadecimal digits that change with whatever goes into an image."""
+    digest = hashlib.sha256()
+    for place in (*COMMON, *SOURCES[name]):
+        path = REPO / place
+        files = [path] if path.is_file() else sorted(each for each in path.rglob("*") if each.is_file())
+        for file in files:
+            if "__pycache__" in file.parts or "build" in file.parts:
+                continue
+            digest.update(str(file.relative_to(REPO)).encode() + b"\0")
+            digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()[:12]
+
+
+def ensure(provider: Provider) -> Images:
+    """Build and load what the node does not have yet. Raises DevError."""
+    tags = {name: fingerprint(name) for name in SOURCES}
+    present = provider.images()
+    missing = [name for name, tag in tags.items() if f"{PREFIX}/{name}:{tag}" not in present]
+    if missing:
+        _clean_store()
+    for name in missing:
+        with say.step(f"build the {name} image and load it"):
+            _build(name, tags[name], provider)
+    return Images(tags)
+
+
+def _buildah(*words: str | Path, env: dict[str, str] | None = None) -> str:
+    store = cache_root() / "buildah"
+    options = ["--root", store, "--runroot", RUNROOT, "--storage-driver", "overlay"]
+    return output(["buildah", *options, *words], env=env)
+
+
+def _clean_store() -> None:
+    """Builds leave layers; keep the store from growing without end."""
+    store = cache_root() / "buildah"
+    if not store.exists():
+        return
+    size = int(output(["du", "-sm", store]).split()[0])
+    if size > 6000:
+        shutil.rmtree(store)
+
+
+def _base(name: str) -> str:
+    """A base image in buildah's store, from its root file system."""
+    reference = f"localhost/codesessions-dev/{name}:1"
+    if reference in _buildah("images", "--format", "{{.Name}}:{{.Tag}}").split():
+        return reference
+    container = _buildah("from", "scratch")
+    try:
+        _buildah("add", "--quiet", container, base_images.rootfs(name), "/")
+        _buildah("config", "--env", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", container)
+        _buildah("commit", "--quiet", container, reference)
+    finally:
+        _buildah("rm", container)
+    return reference
+
+
+def _wheels(name: str) -> Path | None:
+    """The pinned packages of an image as wheels, fetched here, where the package index is configured."""
+    pins = REPO / "requirements" / f"{name}.txt"
+    if not pins.exists():
+        return None
+    folder = cache_root() / "wheels" / hashlib.sha256(pins.read_bytes()).hexdigest()[:16]
+    if not folder.exists():
+        partial = folder.with_suffix(".partial")
+        pip = [Path(sys.base_prefix) / "bin" / "python3", "-m", "pip", "download", "--quiet"]
+        target = ["--only-binary=:all:", "--python-version=3.11", f"--dest={partial}"]
+        run([*pip, "--require-hashes", *target, "-r", pins])
+        partial.rename(folder)
+    return folder
+
+
+def _build(name: str, tag: str, provider: Provider) -> None:
+    reference = f"{PREFIX}/{name}:{tag}"
+    words: list[str | Path] = ["bud", "--quiet", "--isolation", "chroot", "--tag", reference]
+    words += ["--file", REPO / "images" / name / "Dockerfile"]
+    for argument, base in BASES[name].items():
+        words += ["--build-arg", f"{argument}={_base(base)}"]
+    wheels = _wheels(name)
+    if wheels is not None:
+        words += ["--build-arg", f"PIP_ARGS={' '.join(WHEELS)}", "--volume", f"{wheels}:/wheels:ro"]
+    if name == "workspace":
+        words += ["--build-arg", f"PACKAGES={' '.join(base_images.ROOTFS['workspace'])}"]
+    _buildah(*words, REPO)
+    with tempfile.TemporaryDirectory(dir=cache_root()) as folder:
+        archive = Path(folder) / f"{name}.tar"
+        _buildah("push", "--quiet", reference, f"oci-archive:{archive}:{reference}")
+        provider.load(archive)
+    _buildah("rmi", "--force", reference)
