@@ -1,0 +1,143 @@
+{{/* One Deployment: (dict "root" $ "component" "api" "command" (list) "port" 8080 "portName" "http" "env" (list)). */}}
+{{- define "codesessions.deployment" -}}
+{{- $root := .root -}}
+{{- $values := index .root.Values .component -}}
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: {{ include "codesessions.fullname" $root }}-{{ .component }}
+  namespace: {{ $root.Release.Namespace }}
+  {{- include "codesessions.metadata" (dict "root" $root "component" .component) | nindent 2 }}
+spec:
+  {{- if not (kindIs "invalid" $values.replicas) }}
+  replicas: {{ $values.replicas }}
+  {{- end }}
+  revisionHistoryLimit: 3
+  strategy:
+    type: RollingUpdate
+    rollingUpdate:
+      maxUnavailable: 0
+      maxSurge: 1
+  selector:
+    matchLabels:
+      {{- include "codesessions.selectorLabels" . | nindent 6 }}
+  template:
+    metadata:
+      labels:
+        {{- include "codesessions.labels" $root | nindent 8 }}
+        app.kubernetes.io/component: {{ .component }}
+        {{- with $values.podLabels }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+      {{- with merge (dict) $values.podAnnotations $root.Values.commonAnnotations }}
+      annotations:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+    spec:
+      serviceAccountName: {{ include "codesessions.serviceAccount" . }}
+      automountServiceAccountToken: true
+      enableServiceLinks: false
+      terminationGracePeriodSeconds: {{ $values.terminationGracePeriodSeconds }}
+      {{- with $values.priorityClassName }}
+      priorityClassName: {{ . }}
+      {{- end }}
+      {{- with $root.Values.imagePullSecrets }}
+      imagePullSecrets:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      securityContext:
+        runAsNonRoot: true
+        seccompProfile:
+          type: RuntimeDefault
+      containers:
+        - name: {{ .component }}
+          image: {{ include "codesessions.image" (dict "root" $root "image" $root.Values.images.platform) }}
+          imagePullPolicy: {{ $root.Values.images.pullPolicy }}
+          command: [{{ .command }}]
+          env:
+            - name: CODESESSIONS_LISTEN
+              value: 0.0.0.0:{{ .port }}
+            - name: CODESESSIONS_MASTER_KEY_FILE
+              value: /etc/codesessions/master-key
+            - name: CODESESSIONS_LOG_LEVEL
+              value: {{ $root.Values.logging.level }}
+            - name: CODESESSIONS_LOG_FORMAT
+              value: {{ $root.Values.logging.format }}
+            {{- with .env }}
+            {{- toYaml . | nindent 12 }}
+            {{- end }}
+            {{- with $values.env }}
+            {{- toYaml . | nindent 12 }}
+            {{- end }}
+          ports:
+            - name: {{ .portName }}
+              containerPort: {{ .port }}
+              protocol: TCP
+          livenessProbe:
+            httpGet:
+              path: /healthz
+              port: {{ .portName }}
+            periodSeconds: 10
+            timeoutSeconds: 5
+            failureThreshold: 6
+          readinessProbe:
+            httpGet:
+              path: /readyz
+              port: {{ .portName }}
+            periodSeconds: 2
+            timeoutSeconds: 2
+          {{- if .drain }}
+          # Endpoints forget the pod before it stops to listen.
+          lifecycle:
+            preStop:
+              sleep:
+                seconds: 5
+          {{- end }}
+          {{- with $values.resources }}
+          resources:
+            {{- toYaml . | nindent 12 }}
+          {{- end }}
+          securityContext:
+            allowPrivilegeEscalation: false
+            capabilities:
+              drop: [ALL]
+            readOnlyRootFilesystem: true
+          volumeMounts:
+            - name: master-key
+              mountPath: /etc/codesessions
+              readOnly: true
+            - name: tmp
+              mountPath: /tmp
+      volumes:
+        - name: master-key
+          secret:
+            secretName: {{ include "codesessions.masterKeySecret" $root }}
+            defaultMode: 0444
+            items:
+              - key: {{ $root.Values.masterKey.key }}
+                path: master-key
+        - name: tmp
+          emptyDir:
+            sizeLimit: 64Mi
+      {{- with $values.nodeSelector }}
+      nodeSelector:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      {{- with $values.affinity }}
+      affinity:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      {{- with $values.tolerations }}
+      tolerations:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      topologySpreadConstraints:
+        {{- range $values.topologySpreadConstraints | default (list (dict "maxSkew" 1 "topologyKey" "kubernetes.io/hostname" "whenUnsatisfiable" "ScheduleAnyway")) }}
+        - {{- toYaml . | nindent 10 }}
+          {{- if not .labelSelector }}
+          labelSelector:
+            matchLabels:
+              {{- include "codesessions.selectorLabels" $ | nindent 14 }}
+          {{- end }}
+        {{- end }}
+{{- end }}

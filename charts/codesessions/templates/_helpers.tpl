@@ -1,0 +1,94 @@
+{{/* The start of every name; long suffixes still fit into 63 characters. */}}
+{{- define "codesessions.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
+{{- else if contains "codesessions" .Release.Name -}}
+{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-codesessions" (.Release.Name | trunc 27 | trimSuffix "-") -}}
+{{- end -}}
+{{- end }}
+
+{{/* What Deployments select by. The operator's NetworkPolicy for workspaces counts on name and component. */}}
+{{- define "codesessions.selectorLabels" -}}
+app.kubernetes.io/name: codesessions
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .component }}
+{{- end }}
+
+{{/* Labels of every object. */}}
+{{- define "codesessions.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+app.kubernetes.io/name: codesessions
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+app.kubernetes.io/part-of: codesessions
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* Labels and annotations of an object: (dict "root" $ "component" "api" "annotations" (dict)). */}}
+{{- define "codesessions.metadata" -}}
+labels:
+  {{- include "codesessions.labels" .root | nindent 2 }}
+  {{- with .component }}
+  app.kubernetes.io/component: {{ . }}
+  {{- end }}
+{{- with merge (dict) (.annotations | default dict) .root.Values.commonAnnotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* A full image reference: (dict "root" $ "image" .Values.images.platform). */}}
+{{- define "codesessions.image" -}}
+{{- $repository := .image.repository -}}
+{{- with .root.Values.images.registry -}}
+{{- $repository = printf "%s/%s" (trimSuffix "/" .) $repository -}}
+{{- end -}}
+{{- if .image.digest -}}
+{{- printf "%s@%s" $repository .image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" $repository (.image.tag | default .root.Chart.AppVersion) -}}
+{{- end -}}
+{{- end }}
+
+{{/* The name of a component's ServiceAccount: (dict "root" $ "component" "api"). */}}
+{{- define "codesessions.serviceAccount" -}}
+{{- $account := (index .root.Values .component).serviceAccount -}}
+{{- if $account.name -}}
+{{- $account.name -}}
+{{- else if $account.create -}}
+{{- printf "%s-%s" (include "codesessions.fullname" .root) .component -}}
+{{- else -}}
+default
+{{- end -}}
+{{- end }}
+
+{{- define "codesessions.masterKeySecret" -}}
+{{- .Values.masterKey.existingSecret | default (printf "%s-master-key" (include "codesessions.fullname" .)) -}}
+{{- end }}
+
+{{- define "codesessions.ptyBaseUrl" -}}
+{{- if .Values.ptyBaseUrl -}}
+{{- trimSuffix "/" .Values.ptyBaseUrl -}}
+{{- else -}}
+{{- printf "%s://%s" (ternary "https" "http" .Values.ingress.tls.enabled) .Values.ingress.pty.host -}}
+{{- end -}}
+{{- end }}
+
+{{- define "codesessions.apiTlsSecret" -}}
+{{- .Values.ingress.api.tlsSecretName | default (printf "%s-api-tls" (include "codesessions.fullname" .)) -}}
+{{- end }}
+
+{{- define "codesessions.ptyTlsSecret" -}}
+{{- if .Values.ingress.pty.tlsSecretName -}}
+{{- .Values.ingress.pty.tlsSecretName -}}
+{{- else if eq .Values.ingress.pty.host .Values.ingress.api.host -}}
+{{- include "codesessions.apiTlsSecret" . -}}
+{{- else -}}
+{{- printf "%s-pty-tls" (include "codesessions.fullname" .) -}}
+{{- end -}}
+{{- end }}

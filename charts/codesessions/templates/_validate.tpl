@@ -1,0 +1,36 @@
+{{/* What no schema can say. Every message tells what to set. */}}
+{{- define "codesessions.validate" -}}
+{{- $ingress := .Values.ingress -}}
+{{- if $ingress.enabled -}}
+  {{- if not $ingress.api.host -}}
+    {{- fail "ingress.api.host is missing: set it to the host of the REST API, for instance api.example.com" -}}
+  {{- end -}}
+  {{- if not $ingress.pty.host -}}
+    {{- fail "ingress.pty.host is missing: set it to the host of terminals, for instance pty.example.com (it may be the API's)" -}}
+  {{- end -}}
+  {{- if and $ingress.tls.enabled (eq $ingress.api.host $ingress.pty.host) (ne (include "codesessions.apiTlsSecret" .) (include "codesessions.ptyTlsSecret" .)) -}}
+    {{- fail "ingress.api.tlsSecretName and ingress.pty.tlsSecretName differ, but the host is the same: set one of them, or both to the same Secret" -}}
+  {{- end -}}
+  {{- if and (eq $ingress.api.host $ingress.pty.host) (eq $ingress.pty.path "/") -}}
+    {{- fail "ingress.pty.path is / on the API's host, so the gateway would take what is the API's: use another host or path /cs_" -}}
+  {{- end -}}
+{{- else if not .Values.ptyBaseUrl -}}
+  {{- fail "ptyBaseUrl is missing: set it to the URL under which clients reach the gateway, for instance https://pty.example.com, or set ingress.enabled and its hosts" -}}
+{{- end -}}
+{{- $seen := dict -}}
+{{- range .Values.organizations -}}
+  {{- if hasKey $seen .name -}}
+    {{- fail (printf "organizations names %s twice" .name) -}}
+  {{- end -}}
+  {{- if eq .name $.Release.Namespace -}}
+    {{- fail (printf "organizations names %s, the release's own namespace: sessions must not run beside the operator" .name) -}}
+  {{- end -}}
+  {{- $_ := set $seen .name true -}}
+{{- end -}}
+{{- range $component := list "operator" "api" "gateway" -}}
+  {{- $account := (index $.Values $component).serviceAccount -}}
+  {{- if and (not $account.create) (not $account.name) -}}
+    {{- fail (printf "%s.serviceAccount.name is missing: name an existing ServiceAccount, or leave create at true" $component) -}}
+  {{- end -}}
+{{- end -}}
+{{- end }}
