@@ -80,7 +80,7 @@ def definitions() -> list[dict[str, Any]]:
         definition(
             codesession.CodeSession,
             plural="codesessions",
-            short_names=["cs"],
+            short_names=["cs", "csess"],
             columns=codesession.COLUMNS,
             spec_rules=codesession.RULES,
             root_rules=[name_rule],

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
+
+QUANTITY_PATTERN = r"^([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]{1,2})?$"
+"""Decimal number and suffix, never negative (Kubernetes API: resource.Quantity)."""
+_QUANTITY = re.compile(QUANTITY_PATTERN)
 
 
 class Resource(BaseModel):
@@ -19,17 +24,25 @@ class Resource(BaseModel):
 
 
 def _int_or_string(schema: dict[str, Any]) -> None:
-    pattern = schema.pop("pattern", None)
+    """What a structural schema allows for a number or text; the pattern is checked for text alone."""
     for key in [key for key in schema if key != "description"]:
         del schema[key]
     schema["x-kubernetes-int-or-string"] = True
     schema["anyOf"] = [{"type": "integer"}, {"type": "string"}]
-    if pattern:
-        schema["pattern"] = pattern
+    schema["pattern"] = QUANTITY_PATTERN
+    schema["maxLength"] = 32
+
+
+def _checked_quantity(value: str | int) -> str | int:
+    text = str(value)
+    if len(text) > 32 or _QUANTITY.fullmatch(text) is None:
+        raise ValueError("a quantity is a number and a suffix, for instance 500m, 2 or 1Gi")
+    return value
 
 
 Quantity = Annotated[
     str | int,
+    AfterValidator(_checked_quantity),
     Field(
         description="A Kubernetes quantity, for instance 500m, 2 or 1Gi.",
         json_schema_extra=_int_or_string,
