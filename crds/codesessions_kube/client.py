@@ -7,8 +7,9 @@ cost 100 MB.
 
 from __future__ import annotations
 
-import asyncio
 import json
+import os
+import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
@@ -21,6 +22,11 @@ from codesessions_kube.kinds import Kind
 
 Object = dict[str, Any]
 TIMEOUT_SECONDS = 15.0
+"""After this a request has failed."""
+SILENCE_SECONDS = 75.0
+"""The API server sends a bookmark about every minute; a watch that is silent for longer is dead."""
+_KEEPALIVE = {"TCP_KEEPIDLE": 20, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
+"""A peer that went away without a word is noticed after 50 s (tcp(7)); not every system has all three."""
 
 
 class KubeClient(Protocol):
@@ -33,7 +39,10 @@ class KubeClient(Protocol):
         """All objects of a kind, and the resource version to watch from. `selector` is a label selector."""
 
     def watch(self, kind: Kind, version: str, *, selector: str = "", seconds: int = 300) -> AsyncIterator[Object]:
-        """Events (`{"type","object"}`) after a resource version, for at most `seconds`."""
+        """Events (`{"type","object"}`) after a resource version, for at most `seconds`.
+
+        The first is a bookmark of `version` itself: it says that the API server took the watch.
+        """
 
     async def create(self, kind: Kind, namespace: str | None, body: Object, *, manager: str) -> Object:
         """Create; ConflictError if it exists."""
@@ -98,14 +107,14 @@ class HttpKubeClient:
             "timeoutSeconds": str(seconds),
             **({"labelSelector": selector} if selector else {}),
         }
-        # The API server sends a bookmark about every minute, so two minutes of silence is a dead connection.
-        timeout = aiohttp.ClientTimeout(total=seconds + 30, sock_connect=10, sock_read=120)
+        timeout = aiohttp.ClientTimeout(total=seconds + 30, sock_connect=10, sock_read=SILENCE_SECONDS)
         try:
             async with self._session.get(
                 self._base + kind.path(), params=query, headers=await self._authorization.headers(), timeout=timeout
             ) as response:
                 if response.status != 200:
                     raise error_of(response.status, await _json(response))
+                yield {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": version}}}
                 pending = b""
                 async for block in response.content.iter_any():
                     *lines, pending = (pending + block).split(b"\n")
@@ -183,36 +192,45 @@ async def _json(response: aiohttp.ClientResponse) -> Object:
 
 
 class Authorization:
-    """The headers of a request; tokens are read again when they are about to expire."""
+    """The headers of a request; the configuration reads a token again when it is about to expire."""
 
     def __init__(self, configuration: Any) -> None:
         self._configuration = configuration
-        self._lock = asyncio.Lock()
 
     async def headers(self) -> dict[str, str]:
-        configuration = self._configuration
-        if configuration.refresh_api_key_hook is not None:
-            async with self._lock:
-                await configuration.refresh_api_key_hook(configuration)
-        token = configuration.get_api_key_with_prefix("BearerToken")
+        token = await self._configuration.get_api_key_with_prefix("BearerToken")
         return {"Authorization": token} if token else {}
 
 
 async def connect() -> HttpKubeClient:
-    """A client for the cluster this process runs in, or for the one of KUBECONFIG.
+    """A client for the cluster this process runs in, or for the one of KUBECONFIG, which comes first.
 
     Raises `kubernetes.aio.config.ConfigException` if there is neither.
     """
     from kubernetes.aio import client, config
 
     configuration = client.Configuration()
-    await config.load_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+    if "KUBECONFIG" not in os.environ and "KUBERNETES_SERVICE_HOST" in os.environ:
+        config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+    else:
+        await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
     tls = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
     if configuration.cert_file:
         tls.load_cert_chain(configuration.cert_file, configuration.key_file)
     if not configuration.verify_ssl:
         tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
-    connector = aiohttp.TCPConnector(ssl=tls, limit=64, keepalive_timeout=60)
+    connector = aiohttp.TCPConnector(ssl=tls, limit=64, keepalive_timeout=60, socket_factory=_socket)
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
     session = aiohttp.ClientSession(connector=connector, timeout=timeout, headers={"User-Agent": "codesessions"})
     return HttpKubeClient(configuration.host.rstrip("/"), session, Authorization(configuration))
+
+
+def _socket(address: tuple[Any, ...]) -> socket.socket:
+    """The socket of a connection, with keep-alive probes."""
+    family, kind, protocol = address[:3]
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in _KEEPALIVE.items():
+        if hasattr(socket, option):
+            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+    return made

@@ -76,8 +76,7 @@ class ObjectStore:
             return
         self._unindex(key)
         self._items.pop(key, None)
-        self._removed.pop(key, None)
-        self._removed[key] = version
+        self._removed[key] = max(version, self._removed.pop(key, -1))
         while len(self._removed) > _TOMBSTONES:
             del self._removed[next(iter(self._removed))]
         self._changed(key)

@@ -1,6 +1,7 @@
 """A copy of all objects of a kind, kept fresh by list and watch.
 
-Source: Kubernetes API concepts, efficient detection of changes.
+Source: Kubernetes API concepts, efficient detection of changes. After a break the watch goes on from the last resource
+version; the list is read again only when the API server no longer knows that version (410).
 """
 
 from __future__ import annotations
@@ -10,18 +11,26 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 
 from codesessions_kube.client import KubeClient
 from codesessions_kube.errors import GoneError, KubeError
 from codesessions_kube.kinds import Kind
 from codesessions_kube.store import Key, Object, ObjectStore, key_of, version_of
 
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
+WATCH_SECONDS = 300
+
 _log = logging.getLogger(__name__)
 
 
 class WatchCache(ObjectStore):
-    """All objects of one kind. Run `run()` as a task; read at any time; `synced` is set after the first list."""
+    """All objects of one kind. Run `run()` as a task; read at any time; `synced` is set after the first list.
+
+    `index` names, for an object, the words under which `find` finds it; `changed` is called with the key of whatever
+    was stored or removed; `transform` may take out what nobody reads, to save memory. `stale_since` is the monotonic
+    time, in seconds, since when changes may have been missed, and None while the watch stands.
+    """
 
     def __init__(
         self,
@@ -31,6 +40,8 @@ class WatchCache(ObjectStore):
         selector: str = "",
         index: Callable[[Object], Iterable[str]] = lambda _: (),
         changed: Callable[[Key], None] = lambda _: None,
+        transform: Callable[[Object], Object] = lambda item: item,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         super().__init__(index=index, changed=self._notice)
         self.kind = kind
@@ -39,6 +50,10 @@ class WatchCache(ObjectStore):
         self._client = client
         self._selector = selector
         self._listener = changed
+        self._transform = transform
+        self._sleep = sleep
+        self._version: str | None = None
+        self._failures = 0
         self._waiters: dict[Key, set[asyncio.Event]] = {}
         self._random = random.Random()  # noqa: S311 - jitter
 
@@ -70,50 +85,67 @@ class WatchCache(ObjectStore):
 
     async def run(self) -> None:
         """List, then watch, for ever; after a failure again, with a growing, jittered pause."""
-        failures = 0
         while True:
             try:
-                version = await self._relist()
-                failures = 0
-                while True:
-                    version = await self._follow(version)
+                if self._version is None:
+                    await self._relist()
+                await self._follow()
             except GoneError:
-                continue
+                self._version = None
             except KubeError as error:
-                failures += 1
-                if self.stale_since is None:
-                    self.stale_since = time.monotonic()
-                level = logging.WARNING if failures == 1 else logging.DEBUG
-                _log.log(level, "the cache of %s is stale: %s", self.kind.plural, error.message)
-                await asyncio.sleep(min(5.0, 0.2 * 2 ** min(failures, 6)) * self._random.uniform(0.5, 1.0))
+                self._note_failure(error.message)
+            except Exception:
+                _log.exception("the cache of %s met something unexpected and lists again", self.kind.plural)
+                self._version = None
+                self._note_failure("unexpected")
+            else:
+                continue
+            self._failures += 1
+            pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(self._failures - 1, 10))
+            await self._sleep(pause * self._random.uniform(0.5, 1.0))
 
-    async def _relist(self) -> str:
+    def _note_failure(self, message: str) -> None:
+        if self.stale_since is None:
+            self.stale_since = time.monotonic()
+        level = logging.WARNING if self._failures == 0 else logging.DEBUG
+        _log.log(level, "the cache of %s is stale: %s", self.kind.plural, message)
+
+    async def _relist(self) -> None:
         items, version = await self._client.list(self.kind, selector=self._selector)
         listed = {key_of(item) for item in items}
         for item in self.items():
             if key_of(item) not in listed:
                 self.remove(key_of(item), int(version) if version.isdigit() else version_of(item))
         for item in items:
-            self.put(item)
+            self.put(self._transform(item))
+        self._version = version
         self.stale_since = None
         self.synced.set()
-        return version
 
-    async def _follow(self, version: str) -> str:
-        events = _generator(self._client.watch(self.kind, version, selector=self._selector))
+    async def _follow(self) -> None:
+        """Watch until the API server ends the watch, as it does now and then."""
+        assert self._version is not None  # noqa: S101 - for the type checker
+        seconds = int(WATCH_SECONDS * self._random.uniform(0.8, 1.0))
+        events = _generator(self._client.watch(self.kind, self._version, selector=self._selector, seconds=seconds))
+        begun = time.monotonic()
         async with contextlib.aclosing(events):
             async for event in events:
-                self.stale_since = None
-                item = event["object"]
-                if event["type"] == "ERROR":
-                    kind = GoneError if item.get("code") == 410 else KubeError
-                    raise kind(str(item.get("message")), status=int(item.get("code") or 0))
-                version = item["metadata"]["resourceVersion"]
-                if event["type"] == "DELETED":
-                    self.remove(key_of(item), version_of(item))
-                elif event["type"] in {"ADDED", "MODIFIED"}:
-                    self.put(item)
-        return version
+                self._take(event)
+        if time.monotonic() - begun < 1.0:  # whatever makes it so short, do not hammer the API server
+            await self._sleep(self._random.uniform(0.5, 1.0))
+
+    def _take(self, event: Object) -> None:
+        item = event["object"]
+        if event["type"] == "ERROR":
+            kind = GoneError if item.get("code") == 410 else KubeError
+            raise kind(str(item.get("message")), status=int(item.get("code") or 0))
+        if event["type"] == "DELETED":
+            self.remove(key_of(item), version_of(item))
+        elif event["type"] in {"ADDED", "MODIFIED"}:
+            self.put(self._transform(item))
+        self._version = item["metadata"]["resourceVersion"]
+        self.stale_since = None
+        self._failures = 0
 
 
 async def _generator(events: AsyncIterator[Object]) -> AsyncGenerator[Object, None]:
