@@ -1,0 +1,25 @@
+"""Namespaces for organisations."""
+
+from __future__ import annotations
+
+from codesessions_crds.names import ORGANIZATION_LABEL
+from support.helm import render
+
+
+def test_they_are_labelled_confined_and_kept() -> None:
+    values = {"organizations": [{"name": "demo"}, {"name": "other", "id": "org_42"}]}
+    demo, other = render(values).all("Namespace")
+    assert demo["metadata"]["labels"][ORGANIZATION_LABEL] == "org_demo"
+    assert demo["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    assert demo["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+    assert other["metadata"]["labels"][ORGANIZATION_LABEL] == "org_42"
+
+
+def test_labels_go_before_the_defaults_but_not_before_the_id() -> None:
+    labels = {"pod-security.kubernetes.io/enforce": "baseline", ORGANIZATION_LABEL: "org_stolen", "cost": "42"}
+    values = {"organizations": [{"name": "demo", "labels": labels, "annotations": {"a": "b"}}]}
+    (demo,) = render(values).all("Namespace")
+    assert demo["metadata"]["labels"][ORGANIZATION_LABEL] == "org_demo"
+    assert demo["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "baseline"
+    assert demo["metadata"]["labels"]["cost"] == "42"
+    assert demo["metadata"]["annotations"]["a"] == "b"
