@@ -56,10 +56,10 @@ class ObjectStore:
         return [self._items[key] for key in self._found.get(word, ())]
 
     def put(self, item: Object) -> bool:
-        """Store an object unless a newer one, or its removal, is known; false if so."""
+        """Store an object unless it, a newer one, or its removal is known already; false if so."""
         key, version = key_of(item), version_of(item)
         known = self._items.get(key)
-        if (known is not None and version_of(known) > version) or self._removed.get(key, -1) >= version:
+        if (known is not None and version_of(known) >= version > 0) or self._removed.get(key, -1) >= version:
             return False
         self._unindex(key)
         item["metadata"].pop("managedFields", None)

@@ -26,8 +26,8 @@ class Applier:
     def __init__(self, client: KubeClient, settings: Settings, master_key: bytes) -> None:
         self._client, self._settings, self._master_key = client, settings, master_key
 
-    async def create(self, session: Session) -> tuple[Object, bool]:
-        """Secret, claim and pod; returns the pod, and whether it was made by this call.
+    async def create(self, session: Session) -> Object:
+        """Secret, claim and pod, where they are not there yet; returns the pod.
 
         Raises WaitingError, StalledError, or KubeError if the API server does not answer.
         """
@@ -38,10 +38,10 @@ class Applier:
             await self._ensure(CLAIM, session, wanted)
         return await self._ensure(POD, session, pod(session, self._settings))
 
-    async def _ensure(self, kind: Kind, session: Session, body: Object) -> tuple[Object, bool]:
+    async def _ensure(self, kind: Kind, session: Session, body: Object) -> Object:
         """The child of this name: made now, or there already and ours."""
         try:
-            return await self._client.create(kind, session.namespace, body, manager=OPERATOR_MANAGER), True
+            return await self._client.create(kind, session.namespace, body, manager=OPERATOR_MANAGER)
         except ConflictError:
             pass
         except ForbiddenError as error:
@@ -58,7 +58,7 @@ class Applier:
         except NotFoundError as error:
             raise WaitingError("PodStarting", f"{kind.kind} {session.child} was just deleted.") from error
         if is_owned(found, session.uid):
-            return found, False
+            return found
         if found["metadata"].get("deletionTimestamp") or found["metadata"].get("ownerReferences"):
             message = (
                 f"{kind.kind} {session.child} of an earlier session of this name is still there; it goes by itself."

@@ -13,6 +13,8 @@ Object = dict[str, Any]
 
 PULL_FAILURES = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"}
 CREATE_FAILURES = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "CreateContainerErr"}
+LOST_REASONS = {"PodLost", "OutOfMemory", "ContainerKilled"}
+STARTING = ("PodStarting", "The pod is being started.")
 START_FAILURES = {"StartError", "ContainerCannotRun"}
 
 
@@ -50,32 +52,35 @@ def read_pod(pod: Object, claim: Object | None) -> Facts:
     status = pod.get("status") or {}
     terminal = status.get("phase") in {"Succeeded", "Failed"}
     if pod["metadata"].get("deletionTimestamp"):
-        message = f"Pod {pod['metadata']['name']} is being deleted; another one follows. Files and transcript are kept."
+        message = f"Pod {pod['metadata']['name']} was deleted from outside; {_successor(pod)}"
         return Facts(Fate.LEAVING, "PodTerminating", message, terminal=terminal)
     disrupted = _disruption(status)
     if disrupted:
-        return Facts(Fate.LOST, "PodLost", f"The pod was lost: {disrupted}", terminal=terminal)
+        return Facts(Fate.LOST, "PodLost", f"The pod was lost ({disrupted}); {_successor(pod)}", terminal=terminal)
     container = _container(status.get("containerStatuses"), WORKSPACE)
     ended = (container.get("state") or {}).get("terminated")
     if ended:
-        return _ended(ended, terminal)
+        return _ended(ended, pod, terminal)
     if terminal:
-        return Facts(
-            Fate.LOST, "PodLost", f"The pod ended: {status.get('message') or status.get('phase')}", terminal=True
-        )
+        message = f"The pod ended ({status.get('message') or status.get('phase')}); {_successor(pod)}"
+        return Facts(Fate.LOST, "PodLost", message, terminal=True)
     waiting = _waiting(status, pod)
     if waiting:
         return waiting
-    if (container.get("state") or {}).get("running"):
+    if "running" in (container.get("state") or {}):
         if _condition(status, "Ready").get("status") == "True":
             return Facts(Fate.READY, "Running", "The shell runs; type by REST or at ptyEndpoint.")
-        node = (pod.get("spec") or {}).get("nodeName")
-        message = f"The pod is not ready; see `kubectl describe pod {pod['metadata']['name']}` and node {node}."
+        name, node = pod["metadata"]["name"], (pod.get("spec") or {}).get("nodeName")
+        why = _condition(status, "Ready").get("message") or "its sidecar does not answer"
+        message = (
+            f"The pod runs and cannot be reached ({why}); the shell goes on. See `kubectl describe pod {name}` and"
+            f" `kubectl describe node {node}`."
+        )
         return Facts(Fate.NOT_READY, "TerminalNotReady", message)
     return _scheduling(status, claim)
 
 
-def _ended(ended: Object, terminal: bool) -> Facts:
+def _ended(ended: Object, pod: Object, terminal: bool) -> Facts:
     said = _launcher_words(ended.get("message"))
     code = int(ended.get("exitCode") or 0)
     if said.get("shell") == "exited":
@@ -83,16 +88,29 @@ def _ended(ended: Object, terminal: bool) -> Facts:
         return Facts(Fate.ENDED, "ShellExited", message, exit_code=code, terminal=terminal)
     if said.get("shell") == "not started":
         detail = str(said.get("error"))[:512]
-        message = f"The shell could not be started: {detail}. Set spec.workspace.shell to a program of the image."
+        message = (
+            f"The shell could not be started: {detail}. Create a session whose spec.workspace.shell is a program of"
+            " its image."
+        )
         return Facts(Fate.IMPOSSIBLE, "ShellNotFound", message, exit_code=code, terminal=terminal)
     if ended.get("reason") in START_FAILURES:
         message = f"The workspace container could not be started: {ended.get('message') or ended['reason']}"
         return Facts(Fate.IMPOSSIBLE, "ContainerNotStarted", message, exit_code=code, terminal=terminal)
     if ended.get("reason") == "OOMKilled":
-        message = "The workspace ran out of memory and was replaced; raise spec.workspace.resources.limits.memory."
+        message = (
+            f"The workspace ran out of memory; {_successor(pod)} Create sessions with more"
+            " spec.workspace.resources.limits.memory if that happens again."
+        )
         return Facts(Fate.LOST, "OutOfMemory", message, terminal=terminal)
-    message = f"The workspace container was killed (exit code {code}, {ended.get('reason') or 'no reason'})."
+    why = ended.get("reason") or "no reason"
+    message = f"The workspace container was killed (exit code {code}, {why}); {_successor(pod)}"
     return Facts(Fate.LOST, "ContainerKilled", message, terminal=terminal)
+
+
+def _successor(pod: Object) -> str:
+    volumes = (pod.get("spec") or {}).get("volumes") or []
+    kept = not any(each.get("name") == "data" and "emptyDir" in each for each in volumes)
+    return f"another one follows. Files and transcript are {'kept' if kept else 'lost, its storage is ephemeral'}."
 
 
 def _launcher_words(text: object) -> Object:
@@ -125,15 +143,30 @@ def _waiting(status: Object, pod: Object) -> Facts | None:
             message = f"Image {image} cannot be pulled ({reason}): {detail} {advice}"
             return Facts(Fate.STARTING, "ImagePullFailed", message)
         if reason in CREATE_FAILURES:
-            message = f"Container {name} cannot be created ({reason}): {detail}"
+            message = (
+                f"Container {name} cannot be created ({reason}): {detail}. Check what spec.workspace refers to, for"
+                " instance the Secrets of envFrom."
+            )
             return Facts(Fate.STARTING, "ContainerConfigInvalid", message)
+        if reason == "CrashLoopBackOff":
+            message = (
+                f"Container {name} ends again and again ({_last_end(_container(status.get(list_name), name))}); see"
+                f" `kubectl logs {pod['metadata']['name']} -c {name} --previous`."
+            )
+            return Facts(Fate.STARTING, "SidecarFailing", message)
     return None
+
+
+def _last_end(container: Object) -> str:
+    ended = (container.get("lastState") or {}).get("terminated") or {}
+    words = ended.get("message") or ended.get("reason") or "no reason"
+    return f"exit code {ended.get('exitCode', '?')}, {words}"
 
 
 def _scheduling(status: Object, claim: Object | None) -> Facts:
     scheduled = _condition(status, "PodScheduled")
     if scheduled.get("status") != "False":
-        return Facts(Fate.STARTING, "PodStarting", "The pod is being started.")
+        return Facts(Fate.STARTING, *STARTING)
     detail = str(scheduled.get("message") or "")
     bound = claim is None or (claim.get("status") or {}).get("phase") == "Bound"
     if not bound and any(word in detail.lower() for word in ("storageclass", "persistentvolume", "volume")):

@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 import time
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +19,8 @@ from codesessions_kube.kinds import LEASE
 DURATION_SECONDS = 15
 RENEW_SECONDS = 5.0
 RETRY_SECONDS = 2.0
+DEADLINE_SECONDS = 10.0
+"""Without a renewal for this long a leader stops, well before another may take over."""
 NAME = "codesessions-operator"
 
 _log = logging.getLogger(__name__)
@@ -30,36 +33,55 @@ class LeadershipLostError(Exception):
 class Leader:
     """This process's claim to lead."""
 
-    def __init__(self, client: KubeClient, namespace: str) -> None:
+    def __init__(
+        self,
+        client: KubeClient,
+        namespace: str,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self._client, self._namespace = client, namespace
+        self._clock, self._sleep = clock, sleep
         self.identity = f"{os.environ.get('HOSTNAME') or socket.gethostname()}_{random_text(6)}"
         self._seen: tuple[object, float] = (None, 0.0)
 
     async def acquire(self) -> None:
         """Wait until this process leads."""
+        waiting = False
         while True:
             try:
-                if await self._try():
-                    _log.info("%s leads", self.identity)
-                    return
+                holder = await self._try()
             except KubeError as error:
                 _log.warning("the lease cannot be read or written: %s", error.message)
-            await asyncio.sleep(RETRY_SECONDS)
+            else:
+                if holder == self.identity:
+                    _log.info("%s leads", self.identity)
+                    return
+                if not waiting:
+                    _log.info("%s waits: %s leads", self.identity, holder)
+                waiting = True
+            await self._sleep(RETRY_SECONDS)
 
     async def keep(self) -> None:
-        """Renew for ever. Raises LeadershipLostError when that fails until another may lead."""
-        renewed = time.monotonic()
+        """Renew for ever. Raises LeadershipLostError if another leads, or may do so soon."""
+        renewed, pause = self._clock(), RENEW_SECONDS
         while True:
-            await asyncio.sleep(RENEW_SECONDS)
+            left = renewed + DEADLINE_SECONDS - self._clock()
+            if left <= 0:
+                raise LeadershipLostError("the lease could not be renewed in time")
+            await self._sleep(min(pause, left))
+            begun, pause = self._clock(), RETRY_SECONDS
             try:
-                async with asyncio.timeout(RENEW_SECONDS):
-                    if not await self._try():
-                        raise LeadershipLostError("another operator holds the lease")
-                renewed = time.monotonic()
+                async with asyncio.timeout(max(0.1, renewed + DEADLINE_SECONDS - begun)):
+                    holder = await self._try()
             except (KubeError, TimeoutError) as error:
-                _log.warning("the lease was not renewed: %s", error)
-                if time.monotonic() - renewed > DURATION_SECONDS - RENEW_SECONDS:
-                    raise LeadershipLostError("the lease could not be renewed in time") from error
+                _log.warning("the lease was not renewed: %r", error)
+                continue
+            if holder == self.identity:
+                renewed, pause = begun, RENEW_SECONDS
+            elif holder:
+                raise LeadershipLostError(f"{holder} holds the lease")
 
     async def release(self) -> None:
         """Let go, so that the next one need not wait for the lease to expire."""
@@ -71,7 +93,8 @@ class Leader:
         except KubeError as error:
             _log.info("the lease was not released: %s", error.message)
 
-    async def _try(self) -> bool:
+    async def _try(self) -> str:
+        """Take or renew the lease; returns who holds it then, or an empty text if it changed meanwhile."""
         moment = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
         try:
             lease = await self._client.get(LEASE, self._namespace, NAME)
@@ -79,9 +102,9 @@ class Leader:
             body = {"apiVersion": LEASE.api_version, "kind": LEASE.kind, "metadata": {"name": NAME}}
             return await self._write({**body, "spec": self._spec(moment, moment, 0)}, fresh=True)
         spec = lease.get("spec") or {}
-        holder = spec.get("holderIdentity")
+        holder = str(spec.get("holderIdentity") or "")
         if holder and holder != self.identity and not self._is_expired(spec):
-            return False
+            return holder
         mine = holder == self.identity
         acquired = spec.get("acquireTime") if mine else moment
         transitions = int(spec.get("leaseTransitions") or 0) + (0 if mine else 1)
@@ -92,8 +115,8 @@ class Leader:
         """By this process's own clock: the lease has not changed for its whole duration."""
         mark = (spec.get("holderIdentity"), spec.get("renewTime"))
         if self._seen[0] != mark:
-            self._seen = (mark, time.monotonic())
-        return time.monotonic() - self._seen[1] > float(spec.get("leaseDurationSeconds") or DURATION_SECONDS)
+            self._seen = (mark, self._clock())
+        return self._clock() - self._seen[1] > float(spec.get("leaseDurationSeconds") or DURATION_SECONDS)
 
     def _spec(self, acquired: str, renewed: str, transitions: int) -> dict[str, Any]:
         return {
@@ -104,12 +127,12 @@ class Leader:
             "leaseTransitions": transitions,
         }
 
-    async def _write(self, lease: dict[str, Any], *, fresh: bool) -> bool:
+    async def _write(self, lease: dict[str, Any], *, fresh: bool) -> str:
         try:
             if fresh:
                 await self._client.create(LEASE, self._namespace, lease, manager=OPERATOR_MANAGER)
             else:
                 await self._client.replace(LEASE, self._namespace, NAME, lease, manager=OPERATOR_MANAGER)
         except ConflictError:
-            return False
-        return True
+            return ""
+        return self.identity

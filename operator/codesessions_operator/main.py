@@ -11,15 +11,14 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Coroutine
-from dataclasses import fields
 from datetime import timedelta
 from typing import Any
 
 from codesessions_crds.names import MANAGED_BY_LABEL, OPERATOR_MANAGER, SESSION_LABEL
-from codesessions_kube.client import HttpKubeClient, connect
+from codesessions_kube.client import HttpKubeClient, KubeClient, connect
 from codesessions_kube.errors import KubeError
-from codesessions_kube.kinds import CLAIM, POD
-from codesessions_kube.store import Key, ObjectStore
+from codesessions_kube.kinds import CLAIM, CODE_SESSION, POD
+from codesessions_kube.store import Key, ObjectStore, key_of
 from codesessions_kube.watchcache import WatchCache
 
 from codesessions_operator import health, logs, watch
@@ -27,7 +26,7 @@ from codesessions_operator.apply import Applier
 from codesessions_operator.lease import Leader, LeadershipLostError
 from codesessions_operator.networkpolicies import NetworkPolicies
 from codesessions_operator.reconcile import Reconciler
-from codesessions_operator.settings import Settings, SettingsError, read_settings
+from codesessions_operator.settings import Settings, SettingsError, described, read_settings
 from codesessions_operator.workqueue import WorkQueue
 
 WORKERS = 8
@@ -49,6 +48,8 @@ class Operator:
         self._claims = WatchCache(client, CLAIM, selector=selector, changed=self._child_changed)
         self._leader = Leader(client, settings.namespace)
         self._watching = asyncio.Event()
+        self._client = client
+        self._leads = False
         self._reconciler = Reconciler(
             client,
             settings,
@@ -76,6 +77,10 @@ class Operator:
         else:
             _log.error("%s/%s", *key, exc_info=error)
 
+    def _is_ready(self) -> bool:
+        """One that waits is ready to take over; one that leads is ready once it sees the cluster."""
+        return not self._leads or self._watching.is_set()
+
     def _refresh_metrics(self) -> None:
         self._metrics.queue.set(len(self._queue))
         phases = Counter((item.get("status") or {}).get("phase", "None") for item in self._sessions.items())
@@ -85,13 +90,14 @@ class Operator:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Lead and work until `stop` is set. Raises LeadershipLostError."""
-        runner = await health.serve(self._settings.address, self._metrics, lambda: True, self._refresh_metrics)
+        runner = await health.serve(self._settings.address, self._metrics, self._is_ready, self._refresh_metrics)
         try:
             elect = self._settings.leader_election == "true"
             if elect:
                 await _first(self._leader.acquire(), stop.wait())
             if stop.is_set():
                 return
+            self._leads = True
             self._metrics.leader.set(1)
             try:
                 await self._work(stop, elect)
@@ -123,13 +129,28 @@ class Operator:
             await asyncio.gather(*tasks, *([watcher] if watcher is not None else []), return_exceptions=True)
 
     async def _resync(self) -> None:
-        """Look at every session now and then, whatever the watches said."""
+        """Look at every session now and then, whatever the watches said, and forget those that are gone."""
         jitter = random.Random()  # noqa: S311
         while True:
             await asyncio.sleep(RESYNC_SECONDS * jitter.uniform(0.8, 1.2))
+            try:
+                await forget_gone(self._client, self._sessions)
+            except KubeError as error:
+                _log.warning("sessions cannot be listed: %s", error.message)
             for item in self._sessions.items():
-                metadata = item["metadata"]
-                self._queue.add_after((metadata["namespace"], metadata["name"]), jitter.uniform(0, 60))
+                self._queue.add_after(key_of(item), jitter.uniform(0, 60))
+
+
+async def forget_gone(client: KubeClient, sessions: ObjectStore) -> None:
+    """Take out of the store what was deleted while the watch was broken: kopf does not tell of that.
+
+    What was made after the list is newer than the list, and stays.
+    """
+    items, version = await client.list(CODE_SESSION)
+    listed = {key_of(item) for item in items}
+    for item in sessions.items():
+        if key_of(item) not in listed:
+            sessions.remove(key_of(item), int(version))
 
 
 async def _first(*works: Any) -> None:
@@ -159,9 +180,11 @@ async def serve(settings: Settings) -> None:
 
 def main() -> None:
     """Entry point. Exit code 2 for settings that cannot be, 1 when leadership was lost."""
-    epilog = "Settings, from the environment: " + ", ".join(f"CODESESSIONS_{f.name.upper()}" for f in fields(Settings))
     argparse.ArgumentParser(
-        prog="codesessions-operator", description="Reconciles CodeSessions.", epilog=epilog
+        prog="codesessions-operator",
+        description="Brings CodeSessions to what they want to be: pods, volumes, secrets, network policies.",
+        epilog=described(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     ).parse_args()
     try:
         settings = read_settings()

@@ -8,7 +8,7 @@ import time
 
 from codesessions_crds.names import OPERATOR_MANAGER
 from codesessions_kube.client import KubeClient
-from codesessions_kube.errors import ForbiddenError, KubeError, NotFoundError
+from codesessions_kube.errors import ForbiddenError, InvalidError, KubeError, NotFoundError
 from codesessions_kube.kinds import ENDPOINT_SLICE, NETWORK_POLICY
 
 from codesessions_operator.desired.policy import policy
@@ -33,7 +33,7 @@ class NetworkPolicies:
         body = policy(namespace, self._settings, await self._apiserver())
         try:
             await self._client.apply(NETWORK_POLICY, namespace, body, manager=OPERATOR_MANAGER)
-        except (ForbiddenError, NotFoundError) as error:
+        except (ForbiddenError, InvalidError, NotFoundError) as error:
             message = f"The NetworkPolicy that isolates workspaces cannot be made: {error.message}"
             raise WaitingError("NetworkPolicyRefused", message) from error
         self._done[namespace] = time.monotonic()

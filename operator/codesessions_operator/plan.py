@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Any
 
 from codesessions_crds.codesession import CodeSessionStatus, Phase, State
+from codesessions_crds.meta import Condition
 
 from codesessions_operator.clock import parse
 from codesessions_operator.desired.common import Session
-from codesessions_operator.facts import Facts, Fate, read_pod
+from codesessions_operator.facts import LOST_REASONS, STARTING, Facts, Fate, read_pod
 
 Object = dict[str, Any]
 
 MAX_RESTARTS = 5
 RESTART_WINDOW = timedelta(minutes=10)
+LEAVING_TIME = timedelta(seconds=30)
+"""How long after its grace period a deleted pod may still be there before its node counts as gone."""
 
 
 class Action(Enum):
@@ -39,6 +42,11 @@ class Observed:
     claim: Object | None
     now: datetime
 
+    @property
+    def ready(self) -> Condition | None:
+        """The Ready condition as it was written last."""
+        return next((each for each in self.status.conditions or () if each.type == "Ready"), None)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -50,10 +58,8 @@ class Plan:
     message: str
     actions: tuple[Action, ...] = ()
     exit_code: int | None = None
-    lost_pod: bool = False
-    """A pod that had been seen is gone; the one to be made replaces it."""
     again: timedelta | None = None
-    event: bool = field(default=False)
+    warning: bool = False
     """Worth a Warning event even if the phase stays."""
 
 
@@ -68,24 +74,22 @@ def decide(observed: Observed) -> Plan:
     if limit is not None and limit <= timedelta(0):
         seconds = observed.session.spec.max_duration_seconds
         return _end(observed, Phase.COMPLETED, "MaxDurationReached", f"The session had run for {seconds} s, its limit.")
-    if observed.pod is None:
-        return _without_pod(observed)
-    facts = read_pod(observed.pod, observed.claim)
-    plan = _with_pod(observed, facts)
-    if limit is not None and (plan.again is None or plan.again > limit):
-        plan = Plan(**{**plan.__dict__, "again": limit})
+    plan = _without_pod(observed) if observed.pod is None else _with_pod(observed, observed.pod)
+    if limit is not None and not plan.phase.finished:
+        plan = replace(plan, again=min(plan.again or limit, limit))
     return plan
 
 
-def _with_pod(observed: Observed, facts: Facts) -> Plan:
+def _with_pod(observed: Observed, pod: Object) -> Plan:
+    facts = read_pod(pod, observed.claim)
     if facts.fate is Fate.ENDED:
         return _end(observed, Phase.COMPLETED, facts.reason, facts.message, facts)
     if facts.fate is Fate.IMPOSSIBLE:
         return _end(observed, Phase.FAILED, facts.reason, facts.message, facts)
     if facts.fate is Fate.LEAVING:
-        return Plan(Phase.CREATING, False, facts.reason, facts.message)
+        return _leaving(observed, pod, facts)
     if facts.fate is Fate.LOST:
-        return Plan(Phase.CREATING, False, facts.reason, facts.message, (Action.DELETE_POD,), event=True)
+        return Plan(Phase.CREATING, False, facts.reason, facts.message, (Action.DELETE_POD,), warning=True)
     if facts.fate is Fate.READY:
         if observed.session.spec.state is State.SUSPENDED:
             message = "Suspending is not supported yet; the session runs on. Set spec.state to Running or Completed."
@@ -96,31 +100,60 @@ def _with_pod(observed: Observed, facts: Facts) -> Plan:
     return _starting(observed, facts)
 
 
+def _leaving(observed: Observed, pod: Object, facts: Facts) -> Plan:
+    """The pod was deleted and is not gone yet: its name, and perhaps its volume, are not free."""
+    overdue = (parse(pod["metadata"]["deletionTimestamp"]) or observed.now) + LEAVING_TIME - observed.now
+    if overdue <= timedelta(0):
+        node = (pod.get("spec") or {}).get("nodeName") or "its node"
+        message = (
+            f"Pod {pod['metadata']['name']} was deleted, and node {node} does not say that it has ended. If that node"
+            f" is gone for good, delete it (`kubectl delete node {node}`); another pod follows then."
+        )
+        return Plan(Phase.CREATING, False, "NodeUnreachable", message, warning=True)
+    why = observed.ready
+    if why is not None and why.reason in LOST_REASONS and observed.status.phase is Phase.CREATING:
+        return Plan(Phase.CREATING, False, why.reason, why.message, again=overdue)
+    return Plan(Phase.CREATING, False, facts.reason, facts.message, again=overdue)
+
+
 def _starting(observed: Observed, facts: Facts) -> Plan:
-    begun = observed.created
-    if observed.pod is not None:
-        begun = max(begun, parse(observed.pod["metadata"].get("creationTimestamp")) or begun)
     limit = observed.session.spec.start_timeout_seconds
-    left = begun + timedelta(seconds=limit) - observed.now
+    left = _begun(observed) + timedelta(seconds=limit) - observed.now
     if left <= timedelta(0):
         message = f"The session did not start within {limit} s (spec.startTimeoutSeconds). {facts.message}"
         return _end(observed, Phase.FAILED, facts.reason, message, facts)
+    if facts.fate is Fate.NOT_READY:  # as every pod is in its first seconds
+        return Plan(Phase.CREATING, False, *STARTING, again=left)
     return Plan(Phase.CREATING, False, facts.reason, facts.message, again=left)
+
+
+def _begun(observed: Observed) -> datetime:
+    """Since when the session has been trying to start, this time."""
+    if observed.pod is not None:
+        return parse(observed.pod["metadata"].get("creationTimestamp")) or observed.now
+    if observed.status.phase is not Phase.CREATING or observed.ready is None:  # it begins in this moment
+        return observed.now
+    moments = [observed.ready.last_transition_time, *(observed.status.last_restart_times or ())]
+    return max((moment for text in moments if (moment := parse(text))), default=observed.created)
 
 
 def _without_pod(observed: Observed) -> Plan:
     claim = observed.claim
     if claim is not None and (claim.get("status") or {}).get("phase") == "Lost":
-        message = f"The volume behind claim {claim['metadata']['name']} is lost, and the session's files with it."
-        return _end(observed, Phase.FAILED, "VolumeLost", message)
-    lost = observed.status.pod is not None
-    if lost and _restarts_lately(observed) >= MAX_RESTARTS:
         message = (
-            f"The pod was lost {MAX_RESTARTS} times within {RESTART_WINDOW.seconds // 60} minutes. The last reason:"
-            f" {_last_message(observed)} Create a new session once that is mended."
+            f"The volume behind claim {claim['metadata']['name']} is lost, and the session's files with it."
+            " Create a new session."
+        )
+        return _end(observed, Phase.FAILED, "VolumeLost", message)
+    if observed.status.pod is not None and _restarts_lately(observed) >= MAX_RESTARTS:
+        message = (
+            f"The pod was lost {MAX_RESTARTS + 1} times within {RESTART_WINDOW.seconds // 60} minutes. The last"
+            f" reason: {observed.ready.message if observed.ready else 'unknown.'} Create a new session once that is"
+            " mended."
         )
         return _end(observed, Phase.FAILED, "TooManyRestarts", message)
-    return Plan(Phase.CREATING, False, "PodStarting", "The pod is being made.", (Action.CREATE,), lost_pod=lost)
+    again = timedelta(seconds=observed.session.spec.start_timeout_seconds)
+    return Plan(Phase.CREATING, False, *STARTING, actions=(Action.CREATE,), again=again)
 
 
 def blocked(observed: Observed, reason: str, message: str) -> Plan:
@@ -136,31 +169,35 @@ def refused(observed: Observed, reason: str, message: str) -> Plan:
 def _end(observed: Observed, phase: Phase, reason: str, message: str, facts: Facts | None = None) -> Plan:
     code = facts.exit_code if facts is not None and facts.fate is Fate.ENDED else None
     keep = facts is not None and facts.fate is Fate.ENDED and not facts.terminal  # its last output can still be read
-    actions = (Action.DELETE_POD,) if observed.pod is not None and not keep and not _leaving(observed.pod) else ()
-    return Plan(phase, False, reason, message, actions, exit_code=code, event=phase is Phase.FAILED)
+    again = _ttl(observed)
+    actions = (Action.DELETE_POD,) if observed.pod is not None and not keep and not _is_leaving(observed.pod) else ()
+    return Plan(phase, False, reason, message, actions, exit_code=code, again=again, warning=phase is Phase.FAILED)
 
 
 def _after_the_end(observed: Observed) -> Plan:
     status = observed.status
     phase = status.phase or Phase.COMPLETED
-    ready = next((each for each in status.conditions or () if each.type == "Ready"), None)
+    ready = observed.ready
     reason, message = (ready.reason, ready.message) if ready else (phase.value, "")
     actions: tuple[Action, ...] = ()
-    if observed.pod is not None and not _leaving(observed.pod):
+    if observed.pod is not None and not _is_leaving(observed.pod):
         facts = read_pod(observed.pod, observed.claim)
         if facts.terminal or facts.fate is not Fate.ENDED:
             actions = (Action.DELETE_POD,)
-    again = None
-    ttl = observed.session.spec.ttl_seconds_after_finished
-    finished = parse(status.finished_at)
-    if ttl and finished is not None:
-        again = finished + timedelta(seconds=ttl) - observed.now
-        if again <= timedelta(0):
-            actions, again = (Action.DELETE_SESSION,), None
+    again = _ttl(observed)
+    if again is not None and again <= timedelta(0):
+        actions, again = (Action.DELETE_SESSION,), None
     return Plan(phase, False, reason, message, actions, exit_code=status.exit_code, again=again)
 
 
-def _leaving(pod: Object) -> bool:
+def _ttl(observed: Observed) -> timedelta | None:
+    """How long the record of a session that has ended is kept from now on."""
+    ttl = observed.session.spec.ttl_seconds_after_finished
+    finished = parse(observed.status.finished_at) or observed.now
+    return finished + timedelta(seconds=ttl) - observed.now if ttl else None
+
+
+def _is_leaving(pod: Object) -> bool:
     return bool(pod["metadata"].get("deletionTimestamp"))
 
 
@@ -174,8 +211,3 @@ def _time_left(observed: Observed) -> timedelta | None:
 def _restarts_lately(observed: Observed) -> int:
     times = (parse(text) for text in observed.status.last_restart_times or ())
     return sum(1 for moment in times if moment is not None and observed.now - moment < RESTART_WINDOW)
-
-
-def _last_message(observed: Observed) -> str:
-    ready = next((each for each in observed.status.conditions or () if each.type == "Ready"), None)
-    return ready.message if ready else "unknown."

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from codesessions_crds.codesession import CodeSession, CodeSessionStatus, Phase
@@ -11,7 +13,7 @@ from codesessions_crds.names import API_VERSION, STATUS_MANAGER
 from codesessions_kube.client import KubeClient
 from codesessions_kube.errors import NotFoundError
 from codesessions_kube.kinds import CODE_SESSION
-from codesessions_kube.store import Key, ObjectStore
+from codesessions_kube.store import Key, ObjectStore, version_of
 from pydantic import ValidationError
 
 from codesessions_operator import events
@@ -25,7 +27,7 @@ from codesessions_operator.settings import Settings
 from codesessions_operator.status import next_status
 
 Object = dict[str, Any]
-RETRY = timedelta(seconds=5)
+FIRST_RETRY, LONGEST_RETRY = timedelta(seconds=2), timedelta(seconds=30)
 
 _log = logging.getLogger(__name__)
 
@@ -43,9 +45,12 @@ class Reconciler:
         sessions: ObjectStore,
         pods: ObjectStore,
         claims: ObjectStore,
+        clock: Callable[[], datetime] = now,
     ) -> None:
         self._client, self._settings, self._applier, self._policies = client, settings, applier, policies
         self._sessions, self._pods, self._claims = sessions, pods, claims
+        self._clock = clock
+        self._blocked: dict[Key, int] = {}
 
     async def reconcile(self, key: Key) -> timedelta | None:
         """Do what is to be done for a session now; returns when to look again at the latest.
@@ -53,33 +58,66 @@ class Reconciler:
         Raises KubeError if the API server does not answer; the pass is then repeated.
         """
         resource = self._sessions.get(*key)
-        if resource is None or resource["metadata"].get("deletionTimestamp"):
-            return None
-        try:
-            observed = self._observe(resource)
-        except ValidationError as error:
-            _log.error("%s/%s cannot be read: %s", *key, error)
+        observed = self._observe(resource) if resource is not None else None
+        if resource is None or observed is None:
+            self._blocked.pop(key, None)
             return None
         plan = decide(observed)
-        pod, replaced = observed.pod, False
+        if Action.CREATE in plan.actions:
+            # Nothing is made for what a cache says alone: it may have missed that the session was ended or deleted.
+            latest = await self._read_again(resource)
+            if latest is None or version_of(latest) != version_of(resource):
+                return timedelta(0)
+        pod = observed.pod
         try:
-            pod, replaced = await self._carry_out(observed, plan)
+            pod = await self._carry_out(observed, plan)
         except StalledError as error:
             plan = refused(observed, error.reason, error.message)
         except WaitingError as error:
-            plan = blocked(observed, error.reason, error.message)
-            plan = Plan(**{**plan.__dict__, "again": min(plan.again or RETRY, RETRY)})
+            plan = self._wait(key, blocked(observed, error.reason, error.message))
+        else:
+            self._blocked.pop(key, None)
         if Action.DELETE_SESSION not in plan.actions:
-            await self._write_down(resource, observed, plan, pod, replaced)
+            await self._write_down(resource, observed, plan, pod)
         return plan.again
 
-    def _observe(self, resource: Object) -> Observed:
+    def _wait(self, key: Key, plan: Plan) -> Plan:
+        """Try again after a growing delay."""
+        if plan.phase.finished:
+            return plan
+        tries = self._blocked[key] = self._blocked.get(key, 0) + 1
+        delay = min(LONGEST_RETRY, FIRST_RETRY * 2 ** min(tries - 1, 5))
+        return replace(plan, again=min(plan.again or delay, delay))
+
+    async def _read_again(self, resource: Object) -> Object | None:
+        """The session as the API server has it now, kept in the store; None if that very session is gone."""
         metadata = resource["metadata"]
-        model = CodeSession.model_validate(resource)
+        try:
+            latest = await self._client.get(CODE_SESSION, metadata["namespace"], metadata["name"])
+        except NotFoundError:
+            self._forget(resource)
+            return None
+        self._sessions.put(latest)
+        return latest
+
+    def _forget(self, resource: Object) -> None:
+        metadata = resource["metadata"]
+        self._sessions.remove((metadata["namespace"], metadata["name"]), version_of(resource))
+
+    def _observe(self, resource: Object) -> Observed | None:
+        """What is known of a session; None if it is being deleted or is of no form that this operator knows."""
+        metadata = resource["metadata"]
+        if metadata.get("deletionTimestamp"):
+            return None
+        try:
+            model = CodeSession.model_validate(resource)
+        except ValidationError as error:
+            _log.error("%s/%s cannot be read: %s", metadata["namespace"], metadata["name"], error)
+            return None
         session = Session(namespace=metadata["namespace"], name=metadata["name"], uid=metadata["uid"], spec=model.spec)
         pod = self._pods.get(session.namespace, session.child)
         claim = self._claims.get(session.namespace, session.child)
-        moment = now()
+        moment = self._clock()
         return Observed(
             session=session,
             created=parse(metadata.get("creationTimestamp")) or moment,
@@ -89,53 +127,49 @@ class Reconciler:
             now=moment,
         )
 
-    async def _carry_out(self, observed: Observed, plan: Plan) -> tuple[Object | None, bool]:
-        """Do the plan's actions; returns the pod as it is then, and whether it replaces a lost one."""
-        session, pod, replaced = observed.session, observed.pod, False
+    async def _carry_out(self, observed: Observed, plan: Plan) -> Object | None:
+        """Do the plan's actions; returns the pod as it is then."""
+        session, pod = observed.session, observed.pod
         for action in plan.actions:
             if action is Action.CREATE:
                 await self._policies.ensure(session.namespace)
-                pod, made = await self._applier.create(session)
+                pod = await self._applier.create(session)
                 self._pods.put(pod)
-                replaced = plan.lost_pod and made
             elif action is Action.DELETE_POD and pod is not None:
                 await self._applier.delete_pod(session, pod["metadata"]["uid"])
             elif action is Action.DELETE_SESSION:
                 await self._applier.delete_session(session)
-        return pod, replaced
+        return pod
 
-    async def _write_down(
-        self, resource: Object, observed: Observed, plan: Plan, pod: Object | None, replaced: bool
-    ) -> None:
-        old = observed.status
+    async def _write_down(self, resource: Object, observed: Observed, plan: Plan, pod: Object | None) -> None:
         fresh = next_status(
             observed,
             plan,
             generation=resource["metadata"].get("generation", 0),
             pty_base_url=self._settings.pty_base_url,
             pod=pod,
-            replaced=replaced,
         )
-        if fresh == old:
+        if fresh == observed.status:
             return
-        metadata = {"name": observed.session.name, "namespace": observed.session.namespace, "uid": observed.session.uid}
+        session = observed.session
+        metadata = {"name": session.name, "namespace": session.namespace, "uid": session.uid}
         body = {"apiVersion": API_VERSION, "kind": "CodeSession", "metadata": metadata, "status": fresh.to_dict()}
         try:
-            written = await self._client.apply_status(
-                CODE_SESSION, observed.session.namespace, body, manager=STATUS_MANAGER
-            )
+            written = await self._client.apply_status(CODE_SESSION, session.namespace, body, manager=STATUS_MANAGER)
         except NotFoundError:
+            self._forget(resource)
             return
         self._sessions.put(written)
-        await self._tell(observed, plan, fresh)
+        await self._tell(observed, plan)
 
-    async def _tell(self, observed: Observed, plan: Plan, fresh: CodeSessionStatus) -> None:
-        old = next((each for each in observed.status.conditions or () if each.type == "Ready"), None)
-        same = old is not None and (old.reason, observed.status.phase) == (plan.reason, fresh.phase)
-        first_run = fresh.phase is Phase.RUNNING and observed.status.started_at is None
-        if same or not (first_run or plan.event):
+    async def _tell(self, observed: Observed, plan: Plan) -> None:
+        """An event when a session begins to run, ends, or loses its pod."""
+        old = observed.ready
+        if old is not None and (observed.status.phase, old.reason) == (plan.phase, plan.reason):
             return
-        _log.info("%s/%s: %s (%s)", observed.session.namespace, observed.session.name, fresh.phase, plan.reason)
-        await events.record(
-            self._client, observed.session, warning=plan.event, reason=plan.reason, message=plan.message
-        )
+        moved = observed.status.phase is not plan.phase
+        if not plan.warning and not (moved and (plan.phase is Phase.RUNNING or plan.phase.finished)):
+            return
+        session = observed.session
+        _log.info("%s/%s: %s (%s)", session.namespace, session.name, plan.phase, plan.reason)
+        await events.record(self._client, session, warning=plan.warning, reason=plan.reason, message=plan.message)

@@ -3,65 +3,69 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+
+from codesessions_crds.credentials import master_key_of
+from codesessions_crds.meta import QUANTITY_PATTERN
+
+from codesessions_operator.networks import networks
 
 
 class SettingsError(Exception):
     """The environment says something that cannot be."""
 
 
+def _setting(default: str, words: str, *, kind: str = "text") -> str:
+    """A setting with its default, what it means, and what its value must look like."""
+    made: str = field(default=default, metadata={"help": words, "kind": kind})
+    return made
+
+
 @dataclass(frozen=True)
 class Settings:
     """Every setting; the environment variable is CODESESSIONS_ and the name in capitals."""
 
-    master_key_file: str = "/etc/codesessions/master-key"
-    """File with the master key, at least 32 bytes."""
-    namespace: str = "codesessions-system"
-    """The operator's own namespace: its Lease is there, and the API and gateway pods that may reach sidecars."""
-    pty_base_url: str = "https://pty.example.com"
-    """ptyEndpoint is this, a slash, and the session's id."""
-    workspace_image: str = ""
-    """Image of workspaces that name none."""
-    sidecar_image: str = ""
-    """Image of the PTY sidecar."""
-    image_pull_policy: str = "IfNotPresent"
-    """Pull policy where a session says nothing, and of the sidecar."""
-    image_pull_secrets: str = ""
-    """Names of pull secrets in tenant namespaces, separated by commas."""
-    storage_class: str = ""
-    """StorageClass of workspaces that name none; empty: the cluster's default."""
-    storage_size: str = "1Gi"
-    """Size of the volume of workspaces that name none."""
-    workspace_cpu_request: str = "25m"
-    workspace_memory_request: str = "64Mi"
-    workspace_cpu_limit: str = "1"
-    workspace_memory_limit: str = "1Gi"
-    egress: str = "0.0.0.0/0,::/0"
-    """Networks that workspaces may reach, separated by commas; empty: DNS alone."""
-    egress_except: str = "169.254.0.0/16,fe80::/10,fd00:ec2::254/128"
-    """Networks they may not, whatever `egress` says; the API server's addresses are added."""
-    runtime_class: str = ""
-    """RuntimeClass of workspaces that name none."""
-    listen: str = "0.0.0.0:8082"
-    """Address of /healthz, /readyz and /metrics."""
-    leader_election: str = "true"
-    """Hold a Lease while working, so that a second operator waits."""
-    log_level: str = "INFO"
-    log_format: str = "json"
-    """json or text."""
+    master_key_file: str = _setting("/etc/codesessions/master-key", "file with the master key, at least 32 bytes")
+    namespace: str = _setting(
+        "codesessions-system", "the operator's own: its Lease is there, and the API and gateway that reach sidecars"
+    )
+    pty_base_url: str = _setting("https://pty.example.com", "ptyEndpoint is this, a slash, and the session's id")
+    workspace_image: str = _setting("", "image of workspaces that name none", kind="required")
+    sidecar_image: str = _setting("", "image of the PTY sidecar", kind="required")
+    image_pull_policy: str = _setting(
+        "IfNotPresent", "where a session says nothing, and of the sidecar", kind="Always|IfNotPresent|Never"
+    )
+    image_pull_secrets: str = _setting("", "names of pull secrets in tenant namespaces, separated by commas")
+    storage_class: str = _setting("", "StorageClass where a session says nothing; empty: the cluster's default")
+    storage_size: str = _setting("1Gi", "size of volumes where a session says nothing", kind="quantity")
+    workspace_cpu_request: str = _setting("25m", "where a session says nothing", kind="quantity")
+    workspace_memory_request: str = _setting("64Mi", "where a session says nothing", kind="quantity")
+    workspace_cpu_limit: str = _setting("1", "where a session says nothing", kind="quantity")
+    workspace_memory_limit: str = _setting("1Gi", "where a session says nothing", kind="quantity")
+    egress: str = _setting(
+        "0.0.0.0/0,::/0", "networks workspaces may reach, separated by commas; empty: DNS alone", kind="networks"
+    )
+    egress_except: str = _setting(
+        "169.254.0.0/16,fe80::/10,fd00:ec2::254/128",
+        "networks they may not, whatever EGRESS says; the API server's addresses are added",
+        kind="networks",
+    )
+    runtime_class: str = _setting("", "RuntimeClass where a session says nothing")
+    listen: str = _setting("0.0.0.0:8082", "address of /healthz, /readyz and /metrics")
+    leader_election: str = _setting("true", "hold a Lease while working; a second operator waits", kind="true|false")
+    log_level: str = _setting("INFO", "what is logged", kind="DEBUG|INFO|WARNING|ERROR")
+    log_format: str = _setting("json", "how it is logged", kind="json|text")
 
     @property
     def master_key(self) -> bytes:
         """The master key. Raises SettingsError."""
         try:
-            key = Path(self.master_key_file).read_bytes().strip()
-        except OSError as error:
-            raise SettingsError(f"CODESESSIONS_MASTER_KEY_FILE: {error}") from error
-        if len(key) < 32:
-            raise SettingsError(f"CODESESSIONS_MASTER_KEY_FILE: {self.master_key_file} must hold at least 32 bytes")
-        return key
+            return master_key_of(Path(self.master_key_file).read_bytes())
+        except (OSError, ValueError) as error:
+            raise SettingsError(f"CODESESSIONS_MASTER_KEY_FILE ({self.master_key_file}): {error}") from error
 
     @property
     def address(self) -> tuple[str, int]:
@@ -75,12 +79,42 @@ class Settings:
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     """Settings from the environment. Raises SettingsError that names the variable."""
     values = {
-        field.name: environment[name]
-        for field in fields(Settings)
-        if (name := f"CODESESSIONS_{field.name.upper()}") in environment
+        each.name: environment[name] for each in fields(Settings) if (name := variable_of(each.name)) in environment
     }
     settings = Settings(**values)
-    for name in ("workspace_image", "sidecar_image"):
-        if not getattr(settings, name):
-            raise SettingsError(f"CODESESSIONS_{name.upper()} must be set")
+    for each in fields(Settings):
+        complaint = _complaint(getattr(settings, each.name), each.metadata["kind"])
+        if complaint:
+            raise SettingsError(f"{variable_of(each.name)} {complaint}, it is {getattr(settings, each.name)!r}")
     return settings
+
+
+def variable_of(name: str) -> str:
+    """The environment variable of a setting."""
+    return f"CODESESSIONS_{name.upper()}"
+
+
+def described() -> str:
+    """All settings, for --help."""
+    lines = ["Settings, from the environment:"]
+    for each in fields(Settings):
+        kind = each.metadata["kind"]
+        form = f" ({kind})" if "|" in kind else ""
+        lines.append(f"  {variable_of(each.name)}={each.default}")
+        lines.append(f"      {each.metadata['help']}{form}")
+    return "\n".join(lines)
+
+
+def _complaint(value: str, kind: str) -> str:
+    if kind == "required":
+        return "" if value else "must be set"
+    if "|" in kind:
+        return "" if {value, value.upper()} & set(kind.split("|")) else f"must be one of {kind}"
+    if kind == "quantity":
+        return "" if re.fullmatch(QUANTITY_PATTERN, value) else "must be a quantity, for instance 500m, 2 or 1Gi"
+    if kind == "networks":
+        try:
+            networks(value)
+        except ValueError as error:
+            return f"must be networks separated by commas ({error})"
+    return ""

@@ -12,21 +12,27 @@ from codesessions_operator.clock import render
 from codesessions_operator.plan import Observed, Plan
 
 KEPT_RESTARTS = 10
+LONGEST_MESSAGE = 4096
 
 
 def next_status(
-    observed: Observed, plan: Plan, *, generation: int, pty_base_url: str, pod: dict[str, Any] | None, replaced: bool
+    observed: Observed, plan: Plan, *, generation: int, pty_base_url: str, pod: dict[str, Any] | None
 ) -> CodeSessionStatus:
-    """The status after a plan was carried out. `pod`: the pod as it is then; `replaced`: for a lost one."""
+    """The status after a plan was carried out; the old one itself if nothing worth a write has changed.
+
+    `pod` is the pod as it is then. Another uid than the one written down means that a lost pod was replaced.
+    """
     old, now = observed.status, render(observed.now)
     name = observed.session.name
+    reference = _reference(pod)
+    replaced = old.pod is not None and reference is not None and reference.uid != old.pod.uid
     restart_times = [*(old.last_restart_times or []), *([now] if replaced else [])][-KEPT_RESTARTS:]
     conditions = with_condition(
         old.conditions or [],
         type="Ready",
         status=plan.ready,
         reason=plan.reason,
-        message=plan.message,
+        message=plan.message[:LONGEST_MESSAGE],
         generation=generation,
         now=now,
     )
@@ -35,7 +41,7 @@ def next_status(
         observed_generation=generation,
         workspace_id=workspace_id(name),
         pty_endpoint=f"{pty_base_url.rstrip('/')}/{session_id(name)}",
-        pod=_reference(pod) or old.pod,
+        pod=reference or old.pod,
         restarts=(old.restarts or 0) + (1 if replaced else 0),
         last_restart_times=restart_times or None,
         started_at=old.started_at or (now if plan.phase is Phase.RUNNING else None),
@@ -44,9 +50,14 @@ def next_status(
         conditions=conditions,
         updated_at=old.updated_at,
     )
-    if fresh != old:
-        fresh = fresh.model_copy(update={"updated_at": now})
-    return fresh
+    if fresh == old or (plan.phase is Phase.CREATING and _without_place(fresh) == _without_place(old)):
+        return old  # where a pod is put is written down with the next news of it
+    return fresh.model_copy(update={"updated_at": now})
+
+
+def _without_place(status: CodeSessionStatus) -> CodeSessionStatus:
+    pod = status.pod and status.pod.model_copy(update={"ip": None, "node": None})
+    return status.model_copy(update={"pod": pod})
 
 
 def _reference(pod: dict[str, Any] | None) -> PodReference | None:

@@ -14,7 +14,8 @@ from codesessions_crds.names import GROUP, VERSION
 from codesessions_kube.store import ObjectStore, key_of, version_of
 
 WATCH_SECONDS = 300
-SILENCE_SECONDS = 60
+SILENCE_SECONDS = 75
+"""The API server sends a bookmark about every minute; a watch that is silent for longer is dead."""
 
 
 def registry(sessions: ObjectStore) -> kopf.OperatorRegistry:
@@ -31,7 +32,8 @@ def registry(sessions: ObjectStore) -> kopf.OperatorRegistry:
         settings.scanning.disabled = True
         settings.watching.server_timeout = WATCH_SECONDS
         settings.watching.client_timeout = WATCH_SECONDS + SILENCE_SECONDS
-        settings.watching.inactivity_timeout = WATCH_SECONDS + SILENCE_SECONDS
+        settings.watching.inactivity_timeout = SILENCE_SECONDS
+        settings.watching.chunk_size = 500
         settings.networking.request_timeout = 30
 
     @kopf.on.event(GROUP, VERSION, "codesessions", registry=found)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
-import time
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
@@ -13,8 +11,6 @@ from codesessions_kube.store import Key
 
 Work = Callable[[Key], Awaitable[timedelta | None]]
 FIRST_DELAY, LONGEST_DELAY = 0.2, 60.0
-
-_log = logging.getLogger(__name__)
 
 
 class WorkQueue:
@@ -43,13 +39,14 @@ class WorkQueue:
 
     def add_after(self, key: Key, seconds: float) -> None:
         """Work on a key after a while, unless it is due earlier already."""
-        due = time.monotonic() + seconds
+        loop = asyncio.get_running_loop()
+        due = loop.time() + seconds
         known = self._timers.get(key)
         if known is not None:
             if known[0] <= due:
                 return
             known[1].cancel()
-        self._timers[key] = (due, asyncio.get_running_loop().call_later(seconds, self._ring, key))
+        self._timers[key] = (due, loop.call_later(seconds, self._ring, key))
 
     def _ring(self, key: Key) -> None:
         self._timers.pop(key, None)

@@ -29,6 +29,8 @@ class MemoryKube:
         self.watched: list[str] = []
         """The resource versions that watches began at."""
         self.listed = 0
+        self.silent = False
+        """Whether reading an object gets no answer at all."""
         self._version = 100
         self._uid = 0
 
@@ -40,11 +42,14 @@ class MemoryKube:
         if waiting:
             raise waiting.popleft()
 
-    def _store(self, verb: str, kind: Kind, namespace: str | None, body: Object) -> Object:
+    def next_version(self) -> str:
         self._version += 1
+        return str(self._version)
+
+    def _store(self, verb: str, kind: Kind, namespace: str | None, body: Object) -> Object:
         body = copy.deepcopy(body)
         metadata = body["metadata"]
-        metadata["resourceVersion"] = str(self._version)
+        metadata["resourceVersion"] = self.next_version()
         metadata.setdefault("namespace", namespace or "")
         if "uid" not in metadata:
             self._uid += 1
@@ -55,6 +60,8 @@ class MemoryKube:
 
     async def get(self, kind: Kind, namespace: str | None, name: str) -> Object:
         self._check("get", kind)
+        if self.silent:
+            await asyncio.Event().wait()
         found = self.objects.get((kind.kind, namespace or "", name))
         if found is None:
             raise NotFoundError(f"{kind.kind} {name} not found", status=404)

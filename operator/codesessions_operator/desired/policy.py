@@ -9,6 +9,7 @@ from typing import Any
 from codesessions_crds.names import MANAGED_BY_LABEL, OPERATOR_MANAGER, PTY_PORT
 
 from codesessions_operator.desired.common import WORKSPACE_LABELS
+from codesessions_operator.networks import Network, networks
 from codesessions_operator.settings import Settings
 
 NAME = "codesessions-workspaces"
@@ -26,9 +27,8 @@ def policy(namespace: str, settings: Settings, apiserver: Sequence[str]) -> dict
     }
     dns = [{"protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")]
     egress: list[dict[str, Any]] = [{"to": [{"namespaceSelector": {}}], "ports": dns}]
-    refused = [ipaddress.ip_network(text) for text in _words(settings.egress_except)]
-    refused += [ipaddress.ip_network(address) for address in apiserver]
-    blocks = [_block(text, refused) for text in _words(settings.egress)]
+    refused = networks(settings.egress_except) + [ipaddress.ip_network(address) for address in apiserver]
+    blocks = [_block(network, refused) for network in networks(settings.egress) if not _within(network, refused)]
     if blocks:
         egress.append({"to": [{"ipBlock": block} for block in blocks]})
     return {
@@ -44,11 +44,14 @@ def policy(namespace: str, settings: Settings, apiserver: Sequence[str]) -> dict
     }
 
 
-def _words(text: str) -> list[str]:
-    return [word.strip() for word in text.split(",") if word.strip()]
+def _inside(network: Network, other: Network) -> bool:
+    return network.version == other.version and network.subnet_of(other)  # type: ignore[arg-type]
 
 
-def _block(text: str, refused: Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> dict[str, Any]:
-    network = ipaddress.ip_network(text)
-    inside = sorted({str(each) for each in refused if each.version == network.version and each.subnet_of(network)})  # type: ignore[arg-type]
+def _within(network: Network, refused: Sequence[Network]) -> bool:
+    return any(_inside(network, other) for other in refused)
+
+
+def _block(network: Network, refused: Sequence[Network]) -> dict[str, Any]:
+    inside = sorted({str(other) for other in refused if _inside(other, network)})
     return {"cidr": str(network), **({"except": inside} if inside else {})}
