@@ -1,3 +1,5 @@
+"""`python -m codesessions_sidecar`."""
+
 from codesessions_sidecar.main import main
 
 main()

@@ -1,7 +1,8 @@
 """The launcher's side of the sidecar: its socket, what it says, and the bytes in both directions.
 
-Whatever comes from there is untrusted: any process of the workspace can connect. While one launcher is connected, no
-other is listened to.
+The protocol is in docs/architecture.md. Whatever comes from there is untrusted: any process of the workspace can
+connect, and can keep a copy of what it hands over. So while one launcher is connected no other is listened to, every
+number is checked, and no read or write waits.
 """
 
 from __future__ import annotations
@@ -12,57 +13,66 @@ import json
 import os
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from codesessions_sidecar.ending import Exit
+from codesessions_sidecar.hello import Hello, parse, stream_socket
 from codesessions_sidecar.journal import Journal
 from codesessions_sidecar.log import log
-from codesessions_sidecar.spool import Spool, SpoolMismatchError
+from codesessions_sidecar.spool import MAX_READ, Spool, SpoolMismatchError
 
 _MAX_CALLERS = 8
-_MAX_PACKET = 65536
+_MAX_PACKET = 4096
+_HELLO_SECONDS = 2.0
+"""How long a caller may take to say who it is."""
 _FLUSH_SECONDS = 0.05
 """How long an incomplete character waits for its rest."""
-
-
-@dataclass(frozen=True)
-class Exit:
-    """How the shell ended: by exit code, or by signal."""
-
-    code: int | None
-    signal: int | None
+_BUSY_BYTES = 2048
+_GATHER_SECONDS = 0.001
+"""After a read of `_BUSY_BYTES` or more, how long the next one waits, so that a flood comes in large chunks."""
+_MOST_LEFT = 1 << 20
+"""More than a socket of the launcher holds (bytes)."""
 
 
 class Link:
     """Listens for the launcher; fills the spool and empties the journal. `changed` is called after each change."""
 
     def __init__(self, run_dir: Path, spool: Spool, journal: Journal, changed: Callable[[], None]) -> None:
-        self.exit: Exit | None = None
-        self._ended_at: Exit | None = None
+        self.exit = Exit.unpack(spool.exit_mark)
+        """How the shell ended, once all its output is in the spool."""
+        self.rows, self.columns = 24, 80
+        self._ended: Exit | None = self.exit
         self._path = run_dir / "pty.sock"
         self._spool, self._journal, self._changed = spool, journal, changed
-        self._callers: set[socket.socket] = set()
+        self._callers: dict[socket.socket, asyncio.TimerHandle] = {}
         self._listener: socket.socket | None = None
         self._control: socket.socket | None = None
         self._data: socket.socket | None = None
+        self._resized = False
         self._at_end = False
         self._writing = False
         self._flush: asyncio.TimerHandle | None = None
+        self._gather: asyncio.TimerHandle | None = None
 
     @property
     def connected(self) -> bool:
         """Whether a launcher is there."""
         return self._control is not None
 
+    @property
+    def ended(self) -> bool:
+        """Whether the shell has ended; its last output may still be on its way."""
+        return self._ended is not None
+
     # -- connections
 
     def listen(self) -> None:
-        """Open the socket, in place of one that a predecessor left."""
+        """Open the socket, in place of one that a predecessor left. Raises OSError."""
         self._path.unlink(missing_ok=True)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
         listener.bind(str(self._path))
-        self._path.chmod(0o666)
+        self._path.chmod(0o660)
         listener.listen(_MAX_CALLERS)
         asyncio.get_running_loop().add_reader(listener, self._accept)
         self._listener = listener
@@ -70,14 +80,15 @@ class Link:
     def _accept(self) -> None:
         if self._listener is None:
             return
-        with contextlib.suppress(BlockingIOError):
+        with contextlib.suppress(OSError):  # also one that has hung up again (accept(2))
             caller, _ = self._listener.accept()
             caller.setblocking(False)
             if len(self._callers) >= _MAX_CALLERS:
                 caller.close()
                 return
-            self._callers.add(caller)
-            asyncio.get_running_loop().add_reader(caller, self._hear, caller)
+            loop = asyncio.get_running_loop()
+            self._callers[caller] = loop.call_later(_HELLO_SECONDS, self._drop, caller)
+            loop.add_reader(caller, self._hear, caller)
 
     def _hear(self, caller: socket.socket) -> None:
         try:
@@ -86,60 +97,73 @@ class Link:
             return
         except OSError:
             packet, descriptors = b"", []
-        if not packet:
-            self._drop(caller)
-            return
-        message = _parse(packet)
-        if message.get("type") == "hello" and self._control is None and len(descriptors) == 1:
-            self._welcome(caller, message, descriptors.pop())
-        elif message.get("type") == "exit" and caller is self._control:
-            self._note_exit(message)
-        elif caller is not self._control:
-            self._drop(caller)
+        message = parse(packet)
+        if caller is self._control:
+            if not packet:
+                self._drop(caller)
+            elif message.get("type") == "exit":
+                self._note_exit(message)
+        else:
+            hello = Hello.read(message) if self._control is None and len(descriptors) == 1 else None
+            data = stream_socket(descriptors.pop()) if hello is not None else None
+            if hello is None or data is None:
+                self._drop(caller)
+            else:
+                self._welcome(caller, hello, data)
         for descriptor in descriptors:
             os.close(descriptor)
 
     def _drop(self, caller: socket.socket) -> None:
+        timer = self._callers.pop(caller, None)
+        if timer is None:
+            return
+        timer.cancel()
         asyncio.get_running_loop().remove_reader(caller)
-        self._callers.discard(caller)
         caller.close()
         if caller is self._control:
             log("launcher-gone")
             self._control = None
+            self._take_what_is_left()
             self._release_data()
 
-    def _welcome(self, caller: socket.socket, message: dict[str, Any], descriptor: int) -> None:
-        data = socket.socket(fileno=descriptor)
-        numbers = [message.get(name) for name in ("epoch", "taken", "given")]
-        good = all(isinstance(number, int) and 0 <= number < 1 << 63 for number in numbers)
-        if not good or (data.family, data.type) != (socket.AF_UNIX, socket.SOCK_STREAM):
-            data.close()
-            self._drop(caller)
-            return
-        epoch, taken, given = (int(number or 0) for number in numbers)
+    def _welcome(self, caller: socket.socket, hello: Hello, data: socket.socket) -> None:
         try:
-            self._spool.adopt(epoch, taken)
+            self._spool.adopt(hello.epoch, hello.taken)
         except SpoolMismatchError as error:
             log("transcript-gap", detail=str(error))
-            self._spool.adopt(epoch, taken)
-        self._journal.adopt(epoch, given)
-        data.setblocking(False)
+            self._spool.adopt(hello.epoch, hello.taken)
+        self._journal.adopt(hello.epoch, hello.given)
+        self._callers[caller].cancel()
         self._control, self._data, self._at_end = caller, data, False
-        self.exit = self._ended_at = None
-        log("launcher-connected", epoch=epoch, taken=taken, given=given)
-        if message.get("state") == "exited":
-            self._note_exit(message)
+        self._ended = hello.ended
+        if hello.ended is None:
+            self.exit = None
+            self._spool.exit_mark = 0
+        if self._resized:
+            self.resize(self.rows, self.columns)  # asked for while nobody was there
+        elif hello.size is not None:
+            self.rows, self.columns = hello.size
+        log("launcher-connected", taken=hello.taken, given=hello.given, ended=hello.ended is not None)
         asyncio.get_running_loop().add_reader(data, self._readable)
         self._cut()
         self.give()
 
+    def _take_what_is_left(self) -> None:
+        """A launcher that is gone may have sent its last output before."""
+        left = _MOST_LEFT
+        with contextlib.suppress(OSError):
+            while self._data is not None and left > 0 and (count := self._spool.receive(self._data)):
+                self._spool.cut()
+                left -= count
+        self._spool.cut(whole=True)
+        self._changed()
+
     def _release_data(self) -> None:
+        for timer in (self._flush, self._gather):
+            if timer is not None:
+                timer.cancel()
+        self._flush = self._gather = None
         if self._data is not None:
-            with contextlib.suppress(OSError):  # what a dead launcher had sent is still in the socket
-                while self._spool.receive(self._data):
-                    pass
-            self._spool.cut(whole=True)
-            self._changed()
             loop = asyncio.get_running_loop()
             loop.remove_reader(self._data)
             loop.remove_writer(self._data)
@@ -157,14 +181,24 @@ class Link:
             return
         except OSError:
             count = 0
+        loop = asyncio.get_running_loop()
         if count == 0:
             self._at_end = True
-            asyncio.get_running_loop().remove_reader(self._data)
+            loop.remove_reader(self._data)
             self._spool.cut(whole=True)
             self._end_if_all_is_read()
             self._changed()
-        else:
-            self._cut()
+            return
+        if _BUSY_BYTES <= count < MAX_READ // 4:
+            loop.remove_reader(self._data)
+            self._gather = loop.call_later(_GATHER_SECONDS, self._read_on)
+        self._cut()
+
+    def _read_on(self) -> None:
+        self._gather = None
+        if self._data is not None and not self._at_end:
+            asyncio.get_running_loop().add_reader(self._data, self._readable)
+            self._readable()
 
     def _cut(self) -> None:
         if self._flush is not None:
@@ -182,16 +216,18 @@ class Link:
     # -- the end
 
     def _note_exit(self, message: dict[str, Any]) -> None:
-        code, number = message.get("code"), message.get("signal")
-        self._ended_at = Exit(code if isinstance(code, int) else None, number if isinstance(number, int) else None)
+        self._ended = Exit.read(message)
         self._end_if_all_is_read()
 
     def _end_if_all_is_read(self) -> None:
-        if self._ended_at is not None and self._at_end and self.exit is None:
-            self.exit = self._ended_at
-            log("shell-ended", code=self.exit.code, signal=self.exit.signal)
-            self._tell({"type": "drained"})
-            self._changed()
+        if self._ended is None or not self._at_end:
+            return
+        if self.exit is None:
+            log("shell-ended", code=self._ended.code, signal=self._ended.signal, terminated=self._ended.terminated)
+        self.exit = self._ended
+        self._spool.exit_mark = self.exit.pack()
+        self._tell({"type": "drained"})
+        self._changed()
 
     # -- input and orders
 
@@ -199,12 +235,15 @@ class Link:
         """Give the launcher what waits in the journal, as much as it takes now and the rest when it can."""
         if self._data is None:
             return
+        blocked = self._writing
         while self._journal.waiting:
             try:
-                self._journal.gave(self._data.send(self._journal.peek()))
+                self._journal.gave(self._data.send(self._journal.peek(), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL))
             except BlockingIOError:
                 break
-            except OSError:
+            except OSError:  # it is gone, which its control connection says too
+                asyncio.get_running_loop().remove_writer(self._data)
+                self._writing = False
                 return
         loop = asyncio.get_running_loop()
         if self._journal.waiting and not self._writing:
@@ -213,30 +252,30 @@ class Link:
         elif not self._journal.waiting and self._writing:
             loop.remove_writer(self._data)
             self._writing = False
+        if blocked:
+            self._changed()  # there may be room again
 
     def resize(self, rows: int, columns: int) -> None:
-        """Tell the pty's new size, in characters."""
-        self._tell({"type": "resize", "rows": rows, "cols": columns})
+        """Set the pty's size, in characters; at once or when the launcher is there."""
+        self.rows, self.columns = rows, columns
+        self._resized = not self._tell({"type": "resize", "rows": rows, "cols": columns})
 
-    def _tell(self, message: dict[str, Any]) -> None:
-        if self._control is not None:
-            with contextlib.suppress(OSError):
-                self._control.send(json.dumps(message, separators=(",", ":")).encode())
+    def _tell(self, message: dict[str, Any]) -> bool:
+        if self._control is None:
+            return False
+        try:
+            self._control.send(json.dumps(message, separators=(",", ":")).encode())
+        except OSError:
+            return False
+        return True
 
     def close(self) -> None:
-        """Stop listening and let go of everything."""
+        """Stop listening and let go of everything; what is on its way stays with the launcher."""
         if self._listener is not None:
             asyncio.get_running_loop().remove_reader(self._listener)
             self._listener.close()
             self._listener = None
         self._release_data()
+        self._control = None
         for caller in list(self._callers):
             self._drop(caller)
-
-
-def _parse(packet: bytes) -> dict[str, Any]:
-    try:
-        found = json.loads(packet)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}

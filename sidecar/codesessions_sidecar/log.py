@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 
@@ -14,6 +15,10 @@ def timestamp(nanoseconds: int) -> str:
 
 
 def log(event: str, **details: object) -> None:
-    """Write one line."""
+    """Write one line; as `key=value` words where CODESESSIONS_LOG_FORMAT is `text`."""
     line = {"time": timestamp(time.time_ns()), "event": event, **details}
-    sys.stderr.write(json.dumps(line, separators=(",", ":"), default=str) + "\n")
+    if os.environ.get("CODESESSIONS_LOG_FORMAT") == "text":
+        text = " ".join(f"{name}={value}" for name, value in line.items())
+    else:
+        text = json.dumps(line, separators=(",", ":"), default=str)
+    sys.stderr.write(text + "\n")

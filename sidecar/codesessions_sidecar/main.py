@@ -11,10 +11,14 @@ for optional in ("ssl", "_hashlib"):
 import asyncio  # noqa: E402
 import signal  # noqa: E402
 
+from codesessions_sidecar.folders import FolderBusyError, lock  # noqa: E402
 from codesessions_sidecar.log import log  # noqa: E402
 from codesessions_sidecar.server import Server  # noqa: E402
-from codesessions_sidecar.settings import Settings, SettingsError, read_settings  # noqa: E402
+from codesessions_sidecar.settings import HELP, Settings, SettingsError, read_settings  # noqa: E402
 from codesessions_sidecar.terminal import Terminal  # noqa: E402
+
+_LOCK_SECONDS = 20.0
+_RESTARTING = 1012  # WebSocket close code "service restart" (IANA registry)
 
 
 async def serve(settings: Settings) -> None:
@@ -30,22 +34,26 @@ async def serve(settings: Settings) -> None:
     log("listening", port=port, lastSeq=terminal.spool.last_seq)
     await stop.wait()
     ended = terminal.exit
-    by_itself = ended is not None and ended.code is not None
-    log("stopping", linger=settings.linger_seconds if by_itself else 0)
-    if by_itself:
-        await asyncio.sleep(settings.linger_seconds)
-    if ended is not None:
-        await server.stop(1000, f"exit {ended.code}" if ended.signal is None else f"signal {ended.signal}")
-    else:
-        await server.stop(1012, "restarting")
+    linger = settings.linger_seconds if ended is not None and not ended.terminated else 0
+    log("stopping", linger=linger)
+    await asyncio.sleep(linger)
+    ended = terminal.exit
+    await server.stop(_RESTARTING if ended is None else 1000, "restarting" if ended is None else str(ended))
     terminal.close()
 
 
 def main() -> None:
-    """Entry point. Exit code 2 for settings that cannot be."""
+    """Entry point; `settings.HELP` says what it does and how it exits."""
+    if len(sys.argv) > 1:
+        sys.stdout.write(HELP)
+        sys.exit(0 if sys.argv[1:] in (["--help"], ["-h"]) else 2)
     try:
         settings = read_settings()
+        lock(settings.data_dir, seconds=_LOCK_SECONDS)
+        asyncio.run(serve(settings))
     except SettingsError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(2)
-    asyncio.run(serve(settings))
+    except (OSError, FolderBusyError) as error:
+        log("cannot-serve", error=str(error))
+        sys.exit(1)

@@ -1,14 +1,19 @@
 """A file of fixed size, mapped into memory: numbers in front, a ring of bytes behind.
 
-Stores go to the page cache at once, so they survive the death of the process at any instruction (mmap(2), MAP_SHARED).
-A number is stored by one aligned 8-byte write, which is seen whole or not at all.
+Stores go to the page cache at once, so they survive the death of the process at any instruction, in the order in which
+they were made (mmap(2), MAP_SHARED). A number is stored by one aligned 8-byte write, which is seen whole or not at all.
+What the page cache holds is lost if the *machine* dies before the kernel has written it back: who opens a file must
+therefore check what it says.
 """
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import socket
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 PAGE = 4096
@@ -19,42 +24,64 @@ _WINDOW = 1 << 20
 class RingFile:
     """`numbers` (unsigned 64-bit) and a ring of `size` bytes addressed by ever-growing offsets."""
 
-    def __init__(self, path: Path, magic: int, size: int) -> None:
-        """Open or make the file; one with another magic number or size is set aside as `<name>.bad`."""
-        self.fresh = True
-        total = PAGE + size
-        if path.exists():
-            with path.open("rb") as file:
-                known = int.from_bytes(file.read(8), "little")
-            if known == magic and path.stat().st_size == total:
-                self.fresh = False
-            else:
-                path.rename(path.with_name(path.name + ".bad"))
+    def __init__(self, path: Path, size: int) -> None:
+        """Open a file that is there and sound in length (`is_there`). Raises OSError."""
         self.size = size
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        if self.fresh:
-            os.posix_fallocate(self._fd, 0, total)  # a full disk must fail here, not as SIGBUS in a store
-        self._map = mmap.mmap(self._fd, total)
+        self._fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        self._map = mmap.mmap(self._fd, PAGE + size)
         self._view = memoryview(self._map)
         self.numbers = self._view[: NUMBERS * 8].cast("Q")
         self._ring = self._view[PAGE:]
         self._cooled = 0
-        if self.fresh:
-            self.numbers[0] = magic
 
-    def room(self, offset: int, wanted: int) -> memoryview:
-        """Memory at `offset`, up to `wanted` bytes or the ring's end."""
-        start = offset % self.size
-        return self._ring[start : min(start + wanted, self.size)]
+    @staticmethod
+    def is_there(path: Path, magic: int, size: int) -> bool:
+        """Whether the file has this magic number and length."""
+        known = RingFile.peek(path)
+        return known is not None and known[0] == magic and path.stat().st_size == PAGE + size
 
-    def receive(self, source: socket.socket, offset: int, wanted: int) -> int:
-        """Receive from a socket straight into the ring at `offset`; returns the count (recv(2))."""
-        return source.recv_into(self.room(offset, wanted))
+    @staticmethod
+    def peek(path: Path) -> list[int] | None:
+        """The numbers of a file, whatever state the rest is in; None if there are none."""
+        try:
+            with path.open("rb") as file:
+                head = file.read(NUMBERS * 8)
+        except FileNotFoundError:
+            return None
+        return list(memoryview(head).cast("Q")) if len(head) == NUMBERS * 8 else None
+
+    @staticmethod
+    def make(path: Path, magic: int, size: int, numbers: Mapping[int, int] | None = None) -> None:
+        """Make a new file with some numbers set, whole or not at all; what was there becomes `<name>.bad`.
+
+        Raises OSError, above all for a full disk: it must fail here, not as SIGBUS in a store.
+        """
+        fresh = path.with_name(path.name + ".new")
+        descriptor = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            os.posix_fallocate(descriptor, 0, PAGE + size)
+            for place, value in {0: magic, **(numbers or {})}.items():
+                os.pwrite(descriptor, value.to_bytes(8, sys.byteorder), place * 8)
+        finally:
+            os.close(descriptor)
+        if path.exists():
+            aside = path.with_name(path.name + ".bad")
+            aside.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # a file system without links: it is of no use anyway
+                aside.hardlink_to(path)
+        fresh.rename(path)
+
+    def receive(self, source: socket.socket, offset: int, most: int) -> int:
+        """Receive from a socket straight into the ring at `offset`; returns the count, 0 at the end (recv(2)).
+
+        Never waits, whatever the other end made of the socket's O_NONBLOCK: raises BlockingIOError.
+        """
+        return source.recv_into(self._room(offset, most), 0, socket.MSG_DONTWAIT)
 
     def write(self, offset: int, data: bytes) -> None:
         """Copy bytes into the ring."""
         while data:
-            room = self.room(offset, len(data))
+            room = self._room(offset, len(data))
             room[:] = data[: len(room)]
             offset += len(room)
             data = data[len(room) :]
@@ -82,3 +109,8 @@ class RingFile:
         self._view.release()
         self._map.close()
         os.close(self._fd)
+
+    def _room(self, offset: int, most: int) -> memoryview:
+        """Memory at `offset`, up to `most` bytes or the ring's end."""
+        start = offset % self.size
+        return self._ring[start : min(start + most, self.size)]

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable, Callable
 
 from codesessions_sidecar.http import HttpError, Request, Response, json_response
 from codesessions_sidecar.journal import CAPACITY, QueueFullError
 from codesessions_sidecar.log import timestamp
 from codesessions_sidecar.terminal import EndedError, Page, Terminal
 from codesessions_sidecar.tickets import READ, WRITE
-from codesessions_sidecar.utf8 import decode
+from codesessions_sidecar.utf8 import decode, is_text
 
+Handler = Callable[[Request, Terminal], Awaitable[Response]]
 MAX_INPUT = CAPACITY
 MAX_WAIT_SECONDS = 60
-DEFAULT_LIMIT, MAX_LIMIT = 1 << 20, 8 << 20
+DEFAULT_LIMIT, MAX_LIMIT = 256 << 10, 1 << 20
+"""Bytes of output in one answer; what asks for more gets as much, so that no poller makes the process large."""
 
 
 def number(request: Request, name: str, otherwise: int, most: int) -> int:
@@ -36,29 +39,31 @@ def page_document(page: Page) -> dict[str, object]:
         "lastSeq": page.last_seq,
         "oldestSeq": page.oldest_seq,
         "truncated": page.truncated,
-        "exit": None if page.exit is None else {"code": page.exit.code, "signal": page.exit.signal},
+        "exit": None if page.exit is None else page.exit.document(),
     }
 
 
 async def output(request: Request, terminal: Terminal) -> Response:
     """GET /v1/output?after=N&limit=BYTES&wait=SECONDS."""
     after = number(request, "after", 0, 2**63 - 1)
-    limit = max(1, number(request, "limit", DEFAULT_LIMIT, MAX_LIMIT))
+    limit = min(MAX_LIMIT, number(request, "limit", DEFAULT_LIMIT, 2**63 - 1))
     wait = number(request, "wait", 0, MAX_WAIT_SECONDS)
-    return json_response(page_document(await terminal.wait_page(after, limit, wait)))
+    return json_response(page_document(await terminal.wait_page(after, limit, wait, request.gone)))
 
 
 async def take_input(request: Request, terminal: Terminal) -> Response:
     """POST /v1/input?inputSeq=N, the body is what is typed."""
     seq = number(request, "inputSeq", 0, 2**63 - 1) or None
+    if not is_text(request.body):
+        raise HttpError(400, "bad_request", "the body must be UTF-8")
     try:
-        terminal.type(request.body, seq)
+        count = terminal.type(request.body, seq)
     except EndedError as error:
         raise HttpError(409, "shell_ended", "the shell has ended") from error
     except QueueFullError as error:
         detail = "the program in the session does not read its input; nothing of this was typed"
         raise HttpError(429, "input_queue_full", detail, headers={"Retry-After": "1"}) from error
-    return json_response({"bytes": len(request.body)})
+    return json_response({"bytes": count})
 
 
 async def resize(request: Request, terminal: Terminal) -> Response:
@@ -66,7 +71,7 @@ async def resize(request: Request, terminal: Terminal) -> Response:
     try:
         size = json.loads(request.body)
         rows, columns = size["rows"], size["cols"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise HttpError(400, "bad_request", 'the body must be {"rows": 24, "cols": 80}') from error
     if not all(type(value) is int and 1 <= value <= 10_000 for value in (rows, columns)):
         raise HttpError(400, "bad_request", "rows and cols must be from 1 to 10000")
@@ -88,7 +93,7 @@ async def metrics(_: Request, terminal: Terminal) -> Response:
     return Response(200, text.encode(), "text/plain; version=0.0.4")
 
 
-ROUTES = {
+ROUTES: dict[tuple[str, str], tuple[str, Handler]] = {
     ("GET", "/v1/output"): (READ, output),
     ("POST", "/v1/input"): (WRITE, take_input),
     ("POST", "/v1/resize"): (WRITE, resize),

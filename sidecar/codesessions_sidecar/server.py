@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from codesessions_sidecar import routes
@@ -14,11 +15,13 @@ from codesessions_sidecar.http import (
     HttpError,
     Request,
     Response,
+    body_length,
     parse_head,
     problem,
     read_body,
     read_head,
     render,
+    tokens,
 )
 from codesessions_sidecar.log import log
 from codesessions_sidecar.settings import Settings
@@ -29,9 +32,30 @@ if TYPE_CHECKING:
     from codesessions_sidecar.attach import Viewer
 
 IDLE_SECONDS = 120.0
-HEAD_SECONDS = 10.0
+BODY_SECONDS = 30.0
+STOP_SECONDS = 1.0
 SEND_BUFFER = 64 << 10
+MAX_CONNECTIONS = 256
 TICKET_SUBPROTOCOL = "ticket.codesessions.dev."
+
+
+class _Reader(asyncio.StreamReader):
+    """Says at once when the client hangs up, so that nobody waits for output on its behalf."""
+
+    def __init__(self, on_end: Callable[[], None]) -> None:
+        super().__init__(limit=MAX_HEAD)
+        self.gone = False
+        self._on_end = on_end
+
+    def feed_eof(self) -> None:
+        super().feed_eof()
+        self.gone = True
+        self._on_end()
+
+    def set_exception(self, exc: Exception) -> None:
+        super().set_exception(exc)
+        self.gone = True
+        self._on_end()
 
 
 class Server:
@@ -44,18 +68,25 @@ class Server:
         self._connections: set[asyncio.Task[None]] = set()
 
     async def start(self) -> int:
-        """Listen; returns the port."""
-        self._server = await asyncio.start_server(
-            self._serve, self._settings.host, self._settings.port, limit=MAX_HEAD, backlog=128
+        """Listen; returns the port. Raises OSError."""
+
+        def connection() -> asyncio.StreamReaderProtocol:
+            return asyncio.StreamReaderProtocol(_Reader(self._terminal.wake), self._serve)
+
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            connection, self._settings.host, self._settings.port, backlog=128, reuse_address=True
         )
         port: int = self._server.sockets[0].getsockname()[1]
         return port
 
     async def stop(self, code: int, reason: str) -> None:
-        """Close every WebSocket with `code`, and every connection."""
+        """Close every WebSocket with `code`, and every connection; a viewer that does not read cannot hold it up."""
         if self._server is not None:
             self._server.close()
-        await asyncio.gather(*(viewer.close(code, reason) for viewer in self._viewers), return_exceptions=True)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STOP_SECONDS):
+                await asyncio.gather(*(viewer.close(code, reason) for viewer in self._viewers), return_exceptions=True)
         for task in self._connections:
             task.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
@@ -70,79 +101,95 @@ class Server:
         except (OSError, asyncio.IncompleteReadError, TimeoutError):
             pass
         except asyncio.CancelledError:  # by stop(): this task's end is nobody's news
-            pass
+            if writer.transport.get_write_buffer_size():
+                writer.transport.abort()  # somebody who does not read
         except Exception as error:
             log("connection-failed", error=repr(error))
         finally:
             writer.close()
-            with contextlib.suppress(OSError, asyncio.CancelledError):
-                await writer.wait_closed()
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         _tune(writer)
-        while True:
+        if len(self._connections) > MAX_CONNECTIONS:
+            refusal = HttpError(503, "too_many_connections", "try again later", headers={"Retry-After": "1"})
+            await _send(writer, render(problem(refusal), keep_alive=False))
+            return
+        keep = True
+        while keep:
             try:
                 async with asyncio.timeout(IDLE_SECONDS):
                     head = await read_head(reader)
                 if head is None:
                     return
                 request = parse_head(head)
-                if request.path == "/v1/attach":
+                request.gone = lambda: getattr(reader, "gone", False)
+                if request.path == "/v1/attach" and request.method == "GET":
                     await self._attach(request, reader, writer)
                     return
-                async with asyncio.timeout(HEAD_SECONDS * 3):
-                    request.body = await read_body(request, reader, routes.MAX_INPUT)
-            except HttpError as error:
-                writer.write(render(problem(error), keep_alive=False))
-                await writer.drain()
+                await self._take_body(request, reader, writer)
+            except HttpError as error:  # where the next request would begin is not known any more
+                await _send(writer, render(problem(error), keep_alive=False))
                 return
             try:
                 response = await self._answer(request)
             except HttpError as error:
                 response = problem(error)
-            writer.write(render(response, keep_alive=request.keep_alive))
-            await writer.drain()
-            if not request.keep_alive:
-                return
+            keep = request.keep_alive
+            await _send(writer, render(response, keep_alive=keep, with_body=request.method != "HEAD"))
+
+    async def _take_body(self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if body_length(request, routes.MAX_INPUT) != 0 and request.headers.get("expect", "").lower() == "100-continue":
+            self._authorize(request)  # before a body is asked for
+            await _send(writer, b"HTTP/1.1 100 Continue\r\n\r\n")
+        async with asyncio.timeout(BODY_SECONDS):
+            request.body = await read_body(request, reader, routes.MAX_INPUT)
 
     async def _answer(self, request: Request) -> Response:
-        if request.path == "/healthz" and request.method == "GET":
+        handler = self._authorize(request)
+        if handler is None:
             return Response(200, b"ok\n", "text/plain")
-        route = routes.ROUTES.get((request.method, request.path))
+        return await handler(request, self._terminal)
+
+    def _authorize(self, request: Request) -> routes.Handler | None:
+        """The function for this request; None: it asks for nothing but a sign of life. Raises HttpError."""
+        method = "GET" if request.method == "HEAD" else request.method
+        if request.path == "/healthz" and method == "GET":
+            return None
+        route = routes.ROUTES.get((method, request.path))
         if route is None:
-            allowed = sorted(method for method, path in routes.ROUTES if path == request.path)
+            allowed = sorted(each for each, path in (*routes.ROUTES, *_OTHERS) if path == request.path)
             if allowed:
                 raise HttpError(405, "method_not_allowed", "not by this method", headers={"Allow": ", ".join(allowed)})
             raise HttpError(404, "not_found", "there is nothing here")
         scope, handler = route
-        self._require(self._ticket(request), scope)
-        return await handler(request, self._terminal)
+        _require(self._ticket(_bearer(request)), scope)
+        return handler
 
     async def _attach(self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        ticket = self._ticket(request)
-        self._require(ticket, READ)
-        if "websocket" not in request.headers.get("upgrade", "").lower():
-            raise HttpError(426, "upgrade_required", "this is a WebSocket", headers={"Upgrade": "websocket"})
+        text = _bearer(request)
+        if not text:
+            offered = (word.strip() for word in request.headers.get("sec-websocket-protocol", "").split(","))
+            text = next((word for word in offered if word.startswith(TICKET_SUBPROTOCOL)), "")
+        ticket = self._ticket(text.removeprefix(TICKET_SUBPROTOCOL))
+        _require(ticket, READ)
+        if "websocket" not in tokens(request.headers.get("upgrade", "")):
+            headers = {"Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+            raise HttpError(426, "upgrade_required", "this is a WebSocket", headers=headers)
         after = routes.number(request, "afterSeq", 0, 2**63 - 1) if "afterSeq" in request.query else None
-        from codesessions_sidecar.attach import Viewer  # 5 MiB that a session without viewers does without
+        from codesessions_sidecar.attach import Viewer  # 4 MiB that a session without viewers does without
 
-        viewer = Viewer(self._terminal, ticket, reader, writer, after)
+        viewer = Viewer(self._terminal, self._settings.session_id, ticket, reader, writer, after)
         self._viewers.add(viewer)
         try:
             await viewer.run(request.raw)
         finally:
             self._viewers.discard(viewer)
 
-    def _ticket(self, request: Request) -> Ticket:
-        kind, _, text = request.headers.get("authorization", "").partition(" ")
-        if kind.lower() != "bearer":
-            offered = [word.strip() for word in request.headers.get("sec-websocket-protocol", "").split(",")]
-            text = next((word for word in offered if word.startswith(TICKET_SUBPROTOCOL)), "")
-            text = text.removeprefix(TICKET_SUBPROTOCOL)
+    def _ticket(self, text: str) -> Ticket:
         settings = self._settings
         try:
             return verify(
-                text.strip(),
+                text,
                 key=settings.key,
                 session_id=settings.session_id,
                 session_uid=settings.session_uid,
@@ -151,10 +198,23 @@ class Server:
         except TicketError as error:
             raise HttpError(401, "invalid_ticket", str(error), headers={"WWW-Authenticate": "Bearer"}) from error
 
-    @staticmethod
-    def _require(ticket: Ticket, scope: str) -> None:
-        if scope not in ticket.scope:
-            raise HttpError(403, "missing_scope", f"the ticket does not allow to {scope}")
+
+_OTHERS = (("GET", "/healthz"), ("GET", "/v1/attach"))
+
+
+def _bearer(request: Request) -> str:
+    kind, _, text = request.headers.get("authorization", "").partition(" ")
+    return text.strip() if kind.lower() == "bearer" else ""
+
+
+def _require(ticket: Ticket, scope: str) -> None:
+    if scope not in ticket.scope:
+        raise HttpError(403, "missing_scope", f"the ticket does not allow to {scope}")
+
+
+async def _send(writer: asyncio.StreamWriter, data: bytes) -> None:
+    writer.write(data)
+    await writer.drain()
 
 
 def _tune(writer: asyncio.StreamWriter) -> None:
@@ -163,4 +223,5 @@ def _tune(writer: asyncio.StreamWriter) -> None:
     connection = writer.get_extra_info("socket")
     if connection is not None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

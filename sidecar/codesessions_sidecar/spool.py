@@ -4,10 +4,16 @@
 with the volume the pod. Order of stores: bytes, then `head`; record, then `next`. Whatever instruction is the last
 one, each number is right for what was stored before it.
 
-A byte reaches the ring by the `recv` that takes it out of the launcher's socket, and the launcher counts what was
-taken.
-If the process dies between that call and the store of `head`, its successor is told a count beyond `head`, and
-the bytes are in the ring already: `adopt` moves `head` over them. Nothing is lost or doubled.
+Why a kill loses and doubles nothing. A byte reaches the ring by the very `recv` that takes it out of the launcher's
+socket: the kernel copies first and takes out after, so what is out is in the ring. The launcher, which keeps the other
+end and a copy of this one, counts what was ever taken. If the process dies between `recv` and the store of `head`, its
+successor is told a count beyond `head`, by one `recv` at most, and the bytes are in the ring already, right behind
+`head`: `adopt` moves `head` over them. No number is used twice: `next` is stored after the record it counts, and a
+record without it is written again.
+
+What this does not cover is the death of the machine: the kernel writes pages back within some 30 s (proc_sys_vm(5),
+dirty_expire_centisecs). Files that do not fit together after it are set aside and a new log begins, whose numbering
+goes on behind what is known.
 """
 
 from __future__ import annotations
@@ -18,16 +24,19 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from codesessions_sidecar.log import log
 from codesessions_sidecar.ring import RingFile
 from codesessions_sidecar.utf8 import incomplete_tail
 
-_OUTPUT_MAGIC = 0x3130_5054_554F_5343  # "CSOUTP01"
-_CHUNKS_MAGIC = 0x3130_4B4E_4843_5343
-_HEAD, _EPOCH, _BASE, _FLOOR, _MIRROR = 1, 2, 3, 4, 5
-_MASK = (1 << 64) - 1
+_OUTPUT_MAGIC = 0x3230_5054_554F_5343  # "CSOUTP02"
+_CHUNKS_MAGIC = 0x3230_4B4E_4843_5343
+_HEAD, _EPOCH, _BASE, _MIRROR, _INSTANCE, _EXIT = 1, 2, 3, 4, 5, 6
 _NEXT = 1
+_MASK = (1 << 64) - 1
 _RECORD = struct.Struct("<QQ")
+_MOST_SEQ = 1 << 53  # what JSON carries exactly (RFC 8259, section 6)
 MAX_READ = 65536
+"""Bytes of one `recv`, and of one chunk, at most."""
 
 
 @dataclass(frozen=True)
@@ -44,25 +53,58 @@ class SpoolMismatchError(Exception):
 
 
 class Spool:
-    """Output of a session, numbered 1, 2, 3 ... for as long as the session lives."""
+    """Output of a session, numbered 1, 2, 3 ... for as long as the session lives.
 
-    def __init__(self, folder: Path, size: int) -> None:
+    `instance` names the pod: how the shell ended is kept, and forgotten in the next pod. Raises OSError.
+    """
+
+    def __init__(self, folder: Path, size: int, instance: int = 0) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._output = RingFile(folder / "output", _OUTPUT_MAGIC, size)
-        records = max(4096, size // 128)
-        self._chunks = RingFile(folder / "chunks", _CHUNKS_MAGIC, records * _RECORD.size)
-        self._records = records
-        if self._output.fresh or self._chunks.fresh:
+        self._paths = folder / "output", folder / "chunks"
+        self._records = max(4096, size // 128)
+        self._sizes = size, self._records * _RECORD.size
+        if not all(map(RingFile.is_there, self._paths, (_OUTPUT_MAGIC, _CHUNKS_MAGIC), self._sizes)):
             self._start_over()
+        self._open()
+        if not self._is_sound():
+            self.close()
+            self._start_over()
+            self._open()
+        numbers = self._output.numbers
+        if numbers[_INSTANCE] != instance:
+            numbers[_EXIT] = 0
+            numbers[_INSTANCE] = instance
+        self._oldest = self._find_oldest()
+        self.cut()
+
+    def _open(self) -> None:
+        self._output, self._chunks = map(RingFile, self._paths, self._sizes)
 
     def _start_over(self) -> None:
-        """Neither file is of use without the other: go on behind whatever was known; the numbering never goes back."""
-        output, chunks = self._output.numbers, self._chunks.numbers
-        fresh = max(1, chunks[_NEXT], output[_MIRROR])
-        head = max(output[_HEAD], 0 if self._chunks.fresh else self._end(self.last_seq))
-        output[_HEAD] = output[_FLOOR] = head
-        self._write_record(fresh - 1, head)
-        chunks[_NEXT] = output[_MIRROR] = fresh
+        """Two new files; the numbering goes on behind the highest number that either old one knows."""
+        output, chunks = map(RingFile.peek, self._paths)
+        known = [numbers[place] for numbers, place in ((output, _MIRROR), (chunks, _NEXT)) if numbers]
+        fresh = max([1, *(seq for seq in known if seq <= _MOST_SEQ)])
+        RingFile.make(self._paths[0], _OUTPUT_MAGIC, self._sizes[0], {_MIRROR: fresh})  # alone it fits no old records
+        RingFile.make(self._paths[1], _CHUNKS_MAGIC, self._sizes[1], {_NEXT: fresh})
+        if known:
+            log("transcript-started-over", nextSeq=fresh, reason="the files do not fit together, or not the settings")
+
+    def _is_sound(self) -> bool:
+        """Whether the numbers and every record that is kept fit together."""
+        fresh, mirror, head = self._chunks.numbers[_NEXT], self._output.numbers[_MIRROR], self.head
+        if not 1 <= fresh <= _MOST_SEQ or mirror not in {fresh, fresh - 1} or head > _MASK >> 1:
+            return False
+        seq, before = max(0, fresh - self._records + 1), -1
+        while seq < fresh:
+            count = min(4096, fresh - seq)
+            block = self._chunks.read(seq % self._records * _RECORD.size, count * _RECORD.size)
+            for end, _ in _RECORD.iter_unpack(block):
+                if end < before or end > head:
+                    return False
+                before = end
+            seq += count
+        return head - before <= 4 * MAX_READ
 
     def _write_record(self, seq: int, end: int) -> None:
         self._chunks.write(seq % self._records * _RECORD.size, _RECORD.pack(end, time.time_ns()))
@@ -77,12 +119,33 @@ class Spool:
     @property
     def last_seq(self) -> int:
         """The newest chunk's number; 0 if there is none."""
-        return max(0, self._chunks.numbers[_NEXT] - 1)
+        return self._chunks.numbers[_NEXT] - 1
 
     @property
     def oldest_seq(self) -> int:
         """The oldest chunk that is still whole; `last_seq + 1` if none is."""
-        return self._first_kept()
+        last, kept_from = self.last_seq, self._kept_from()
+        oldest = max(self._oldest, last - self._records + 2)
+        while oldest <= last and self._end(oldest - 1) < kept_from:
+            oldest += 1
+        self._oldest = oldest  # it never becomes less
+        return oldest
+
+    def _kept_from(self) -> int:
+        """The first byte that is surely not overwritten: the next `recv` may write up to there."""
+        return self.head + MAX_READ - self._output.size
+
+    def _find_oldest(self) -> int:
+        last, kept_from = self.last_seq, self._kept_from()
+        low, high = max(1, last - self._records + 2), last + 1
+        while low < high:  # the first chunk whose start is kept, and that has bytes: it is not from before this log
+            middle = (low + high) // 2
+            start, end = self._end(middle - 1), self._end(middle)
+            if start >= kept_from and end > start:
+                high = middle
+            else:
+                low = middle + 1
+        return low
 
     def _record(self, seq: int) -> tuple[int, int]:
         """End and time of a chunk."""
@@ -93,41 +156,36 @@ class Spool:
     def _end(self, seq: int) -> int:
         return self._record(seq)[0]
 
-    def _first_kept(self) -> int:
-        last = self.last_seq
-        low, high = max(1, last - self._records + 2), last + 1
-        kept_from = max(self.head - self._output.size, self._output.numbers[_FLOOR])
-        while low < high:  # the first chunk whose start has not been overwritten
-            middle = (low + high) // 2
-            if self._start(middle) >= kept_from:
-                high = middle
-            else:
-                low = middle + 1
-        return low
-
-    def _start(self, seq: int) -> int:
-        return self._end(seq - 1)
-
     def length(self, seq: int) -> int:
         """Bytes of a chunk that is kept."""
-        return self._end(seq) - self._start(seq)
+        return self._end(seq) - self._end(seq - 1)
+
+    @property
+    def exit_mark(self) -> int:
+        """What was last stored here in this pod; 0 at first. Survives like everything else."""
+        return self._output.numbers[_EXIT]
+
+    @exit_mark.setter
+    def exit_mark(self, value: int) -> None:
+        self._output.numbers[_EXIT] = value
 
     # -- writing
 
     def adopt(self, epoch: int, taken: int) -> None:
         """Line up with a launcher that says `taken` bytes of its output were ever received. See the module's text.
 
-        Raises SpoolMismatchError if that cannot be.
+        `epoch` is the launcher's random name. Raises SpoolMismatchError if the count cannot be; the next call takes it.
         """
         numbers = self._output.numbers
         if numbers[_EPOCH] != epoch:
+            self.cut(whole=True)  # what an earlier shell left unfinished stays so
             numbers[_BASE] = (self.head - taken) & _MASK
             numbers[_EPOCH] = epoch
             return
         gap = (taken + numbers[_BASE] - self.head) & _MASK
         if gap > MAX_READ:
             numbers[_EPOCH] = 0
-            raise SpoolMismatchError(f"{gap} bytes between the launcher's count and the transcript")
+            raise SpoolMismatchError(f"the launcher counts {taken} bytes taken, which does not fit the transcript")
         numbers[_HEAD] = self.head + gap
 
     def receive(self, source: socket.socket) -> int:
@@ -138,27 +196,24 @@ class Spool:
             self._output.cool(self.head)
         return count
 
-    def pending(self) -> int:
-        """Bytes that are stored and not yet in a chunk."""
-        return self.head - self._end(self.last_seq)
-
     def cut(self, *, whole: bool = False) -> int:
         """Make chunks of what is pending, up to the last whole character, or with `whole` up to the last byte.
 
         Returns how many bytes stay pending.
         """
-        start, head = self._end(self.last_seq), self.head
-        start = max(start, head - self._output.size)
+        head, last = self.head, self.last_seq
+        start = self._end(last)
         while start < head:
             end = min(head, start + MAX_READ)
-            tail = self._output.read(end - min(4, end - start), min(4, end - start))
             if not (whole and end == head):
-                end -= incomplete_tail(tail)
+                tail = min(4, end - start)
+                end -= incomplete_tail(self._output.read(end - tail, tail))
             if end <= start:
                 break
-            seq = self.last_seq + 1
-            self._write_record(seq, end)
-            self._chunks.numbers[_NEXT] = self._output.numbers[_MIRROR] = seq + 1
+            last += 1
+            self._write_record(last, end)
+            self._chunks.numbers[_NEXT] = last + 1
+            self._output.numbers[_MIRROR] = last + 1
             start = end
         return head - start
 
@@ -167,11 +222,11 @@ class Spool:
     def read(self, after: int, limit: int) -> list[Chunk]:
         """Chunks after number `after`, oldest first, of `limit` bytes in all, or the first one if that is longer."""
         found: list[Chunk] = []
-        seq = max(after + 1, self._first_kept())
+        seq = max(after + 1, self.oldest_seq)
         last = self.last_seq
         if seq > last:
             return found
-        start, budget = self._start(seq), limit
+        start, budget = self._end(seq - 1), limit
         while seq <= last:
             end, created = self._record(seq)
             budget -= end - start

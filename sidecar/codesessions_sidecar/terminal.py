@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from codesessions_sidecar.ending import Exit
+from codesessions_sidecar.folders import pod_instance
 from codesessions_sidecar.journal import Journal
-from codesessions_sidecar.link import Exit, Link
+from codesessions_sidecar.link import Link
 from codesessions_sidecar.spool import Chunk, Spool
 
 
@@ -28,15 +31,15 @@ class Page:
 
 
 class Terminal:
-    """One session's terminal."""
+    """One session's terminal. Raises OSError if a folder cannot be used."""
 
     def __init__(self, run_dir: Path, data_dir: Path, spool_bytes: int) -> None:
-        self.spool = Spool(data_dir, spool_bytes)
-        self.journal = Journal(data_dir)
-        self.rows, self.columns = 24, 80
+        instance = pod_instance(run_dir)
+        self.spool = Spool(data_dir, spool_bytes, instance)
+        self.journal = Journal(data_dir, instance)
         self.viewers = 0
         self._changed = asyncio.Event()
-        self._link = Link(run_dir, self.spool, self.journal, self._wake)
+        self._link = Link(run_dir, self.spool, self.journal, self.wake)
 
     def start(self) -> None:
         """Listen for the launcher."""
@@ -45,7 +48,7 @@ class Terminal:
     def close(self) -> None:
         """Let go of the launcher and the files."""
         self._link.close()
-        self._wake()
+        self.wake()
         self.spool.close()
         self.journal.close()
 
@@ -59,12 +62,18 @@ class Terminal:
         """Whether the launcher is there."""
         return self._link.connected
 
-    def _wake(self) -> None:
+    @property
+    def size(self) -> tuple[int, int]:
+        """Rows and columns, in characters."""
+        return self._link.rows, self._link.columns
+
+    def wake(self) -> None:
+        """Let everyone who waits look again."""
         self._changed.set()
         self._changed = asyncio.Event()
 
     async def changed(self, seconds: float | None = None) -> bool:
-        """Wait for output or the end; false if nothing came within `seconds`."""
+        """Wait for output, room for input, or the end; false if nothing came within `seconds`."""
         event = self._changed
         try:
             async with asyncio.timeout(seconds):
@@ -78,21 +87,30 @@ class Terminal:
         oldest = self.spool.oldest_seq
         return Page(self.spool.read(after, limit), self.spool.last_seq, oldest, after + 1 < oldest, self.exit)
 
-    async def wait_page(self, after: int, limit: int, seconds: float) -> Page:
-        """As `page`, but waits up to `seconds` for a chunk after `after`, or the end."""
+    async def wait_page(self, after: int, limit: int, seconds: float, gone: Callable[[], bool]) -> Page:
+        """As `page`, but waits up to `seconds` for a chunk after `after`, or the end, or until `gone` says true."""
         deadline = time.monotonic() + seconds
-        while self.spool.last_seq <= after and self.exit is None and (left := deadline - time.monotonic()) > 0:
+        while self.spool.last_seq <= after and self.exit is None and not gone():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                break
             await self.changed(left)
         return self.page(after, limit)
 
-    def type(self, data: bytes, seq: int | None = None) -> None:
-        """Queue input; what is accepted is typed once. Raises EndedError, or QueueFullError with nothing queued."""
-        if self.exit is not None:
+    def type(self, data: bytes, seq: int | None = None) -> int:
+        """Queue input, which is then typed once; returns its bytes.
+
+        Raises EndedError, or QueueFullError with nothing queued; neither for a `seq` that was taken before.
+        """
+        before = self.journal.typed_before(seq, len(data))
+        if before is not None:
+            return before
+        if self._link.ended:
             raise EndedError
-        if self.journal.accept(data, seq):
-            self._link.give()
+        count = self.journal.accept(data, seq)
+        self._link.give()
+        return count
 
     def resize(self, rows: int, columns: int) -> None:
         """Set the size in characters."""
-        self.rows, self.columns = rows, columns
         self._link.resize(rows, columns)

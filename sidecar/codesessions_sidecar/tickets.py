@@ -16,7 +16,7 @@ class Ticket:
     """What a caller may do. `expires` is Unix time in seconds."""
 
     scope: frozenset[str]
-    expires: float
+    expires: int
     user: str
 
 
@@ -40,12 +40,14 @@ def verify(text: str, *, key: bytes, session_id: str, session_uid: str, now: flo
         raise TicketError("the ticket's signature does not match")
     try:
         payload = json.loads(_decode(body))
-        sid, uid, expires = str(payload["sid"]), str(payload["uid"]), float(payload["exp"])
-        ticket = Ticket(frozenset(map(str, payload["scope"])), expires, str(payload.get("usr", "")))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        sid, uid, expires, scope = (payload[name] for name in ("sid", "uid", "exp", "scope"))
+        user = payload.get("usr", "")
+    except (ValueError, KeyError, TypeError, RecursionError, AttributeError) as error:
         raise TicketError("this is not a ticket") from error
+    if type(expires) is not int or not isinstance(scope, list) or not all(isinstance(each, str) for each in scope):
+        raise TicketError("this is not a ticket")
     if (sid, uid) != (session_id, session_uid):
         raise TicketError("the ticket is for another session")
-    if ticket.expires <= now:
+    if expires <= now:
         raise TicketError("the ticket has expired")
-    return ticket
+    return Ticket(frozenset(scope), expires, str(user))

@@ -29,3 +29,12 @@ def _may_begin(part: bytes) -> bool:
 def decode(data: bytes) -> str:
     """Text of bytes; what is no UTF-8 becomes U+FFFD."""
     return data.decode("utf-8", "replace")
+
+
+def is_text(data: bytes) -> bool:
+    """Whether this is UTF-8 from its first byte to its last."""
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

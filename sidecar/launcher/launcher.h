@@ -18,10 +18,11 @@ int install(const char *dir);
 int supervise(char **argv);
 
 /* common.c */
-int64_t now_ms(void);                                     /* CLOCK_MONOTONIC, milliseconds */
-int connect_seqpacket(const char *dir);                   /* -1 with errno if the sidecar does not listen */
+int64_t now_ms(void);                                         /* CLOCK_MONOTONIC, milliseconds */
+int connect_seqpacket(const char *dir);                       /* a socket, or -1 with errno: nobody listens */
 const char *setting(const char *name, const char *otherwise); /* environment variable or default */
-void restore_signals(void);                               /* default actions, nothing blocked, for a child */
-void die(const char *what) __attribute__((noreturn));     /* perror and exit 1 */
+void restore_signals(void);                                   /* default actions, nothing blocked, for a child */
+int code_of(int status);                                      /* exit code of a wait status: 128 + signal if killed */
+void die(const char *what) __attribute__((noreturn));         /* perror and exit 1 */
 
 #endif

@@ -11,7 +11,7 @@ int main(int argc, char **argv)
         return supervise(argv + 3);
     if (argc == 1)
         return run_workspace(argv + 1);
-    if (strcmp(argv[1], "--") == 0)
+    if (argc > 1 && strcmp(argv[1], "--") == 0)
         return run_workspace(argv + 2);
     fprintf(stderr, "usage: launcher [-- SHELL [ARGUMENT ...]]\n"
                     "       launcher --install DIRECTORY\n"

@@ -21,11 +21,6 @@ static void pass_on(int number)
         kill((pid_t)child, number);
 }
 
-static int code_of(int status)
-{
-    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
-}
-
 int supervise(char **argv)
 {
     struct sigaction action = {.sa_handler = pass_on};
