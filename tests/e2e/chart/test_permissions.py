@@ -1,0 +1,170 @@
+"""The programs, with the roles of the chart and no others, on an API server that notes every call (audit)."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from codesessions_dev.layout import tool
+from codesessions_dev.shell import wait_until
+from support.controlplane import ControlPlane, free_port
+from support.helm import CHART, URL, helm, render
+from support.kubectl import Kubectl
+
+NAMESPACE, ORGANIZATION = "system", "demo"
+
+
+OPERATOR = {
+    *(
+        ("list", "codesessions"),
+        ("watch", "codesessions"),
+        ("delete", "codesessions"),
+        ("patch", "codesessions/status"),
+    ),
+    *(("create", "secrets"), ("get", "secrets")),
+    *(("create", "persistentvolumeclaims"), ("get", "persistentvolumeclaims"), ("watch", "persistentvolumeclaims")),
+    *(("create", "pods"), ("watch", "pods"), ("delete", "pods")),
+    *(("create", "events"), ("patch", "networkpolicies"), ("get", "endpointslices")),
+    *(("create", "leases"), ("get", "leases"), ("update", "leases")),
+}
+"""What a session's life takes."""
+
+
+@pytest.fixture(scope="module")
+def plane(control_plane: ControlPlane) -> ControlPlane:
+    """With the chart and an organisation."""
+    values = {**URL, "organizations": [{"name": ORGANIZATION}]}
+    words = ("install", "codesessions", CHART, "--create-namespace", f"--namespace={NAMESPACE}")
+    answer = helm(*words, f"--kubeconfig={control_plane.kubeconfig}", values=values)
+    assert answer.returncode == 0, answer.stderr
+    control_plane.kubectl()("wait", "--for=condition=Established", "crd", "--all", "--timeout=20s")
+    return control_plane
+
+
+@pytest.fixture(scope="module")
+def kubectl(plane: ControlPlane) -> Kubectl:
+    return plane.kubectl(ORGANIZATION)
+
+
+def start(plane: ControlPlane, component: str, folder: Path) -> subprocess.Popen[bytes]:
+    """A program as the chart would start it: its environment, its service account."""
+    secret = plane.kubectl(NAMESPACE).get("secret", "codesessions-master-key")
+    assert secret is not None
+    key = folder / "master-key"
+    key.write_bytes(base64.b64decode(secret["data"]["master-key"]))
+    environment = {
+        **os.environ,
+        **render(namespace=NAMESPACE).environment(component),
+        "CODESESSIONS_NAMESPACE": NAMESPACE,
+        "CODESESSIONS_MASTER_KEY_FILE": str(key),
+        "CODESESSIONS_LISTEN": f"127.0.0.1:{free_port()}",
+        "CODESESSIONS_LOG_FORMAT": "text",
+        "KUBECONFIG": str(plane.log_in(NAMESPACE, f"codesessions-{component}")),
+    }
+    with (folder / f"{component}.log").open("wb") as log:
+        return subprocess.Popen([tool(f"codesessions-{component}")], env=environment, stdout=log, stderr=log)
+
+
+@pytest.fixture
+def operator(plane: ControlPlane, tmp_path: Path) -> Iterator[Path]:
+    """The operator; yields its log."""
+    process = start(plane, "operator", tmp_path)
+    try:
+        yield tmp_path / "operator.log"
+    finally:
+        process.terminate()
+        code = process.wait(20)
+    assert code == 0, (tmp_path / "operator.log").read_text()
+
+
+def done_by(plane: ControlPlane, component: str) -> set[tuple[str, str]]:
+    return {(call.verb, call.resource) for call in plane.calls() if call.account == f"codesessions-{component}"}
+
+
+def refused_to(plane: ControlPlane, component: str) -> set[tuple[str, str, str]]:
+    return {
+        (call.verb, call.resource, call.name)
+        for call in plane.calls()
+        if call.account == f"codesessions-{component}" and call.code in {401, 403}
+    }
+
+
+def session(name: str, **spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "codesessions.dev/v1alpha1",
+        "kind": "CodeSession",
+        "metadata": {"name": name},
+        "spec": {"projectName": "hello", **spec},
+    }
+
+
+def phase(kubectl: Kubectl, name: str) -> str:
+    found = kubectl.get("codesession", name) or {}
+    return str((found.get("status") or {}).get("phase"))
+
+
+def uid_of_pod(kubectl: Kubectl, name: str) -> str:
+    return str(((kubectl.get("pod", name) or {}).get("metadata") or {}).get("uid") or "")
+
+
+def play_kubelet(kubectl: Kubectl, pod: str) -> None:
+    """Say that a pod runs."""
+    status = {
+        "phase": "Running",
+        "podIP": "192.0.2.7",
+        "conditions": [{"type": "Ready", "status": "True"}],
+        "containerStatuses": [
+            {
+                **{"name": "workspace", "ready": True, "restartCount": 0, "image": "x", "imageID": "x"},
+                "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}},
+            }
+        ],
+    }
+    patch = {"status": status}
+    kubectl("patch", "pod", pod, "--subresource=status", "--type=merge", "-p", json.dumps(patch))
+
+
+def test_the_operator_lives_with_what_it_may_do(plane: ControlPlane, kubectl: Kubectl, operator: Path) -> None:
+    hint = str(operator)
+    kubectl.apply(session("cs-one", ttlSecondsAfterFinished=1))
+    wait_until("there is no pod", lambda: uid_of_pod(kubectl, "ws-one") != "", seconds=30, hint=hint)
+    first = uid_of_pod(kubectl, "ws-one")
+    play_kubelet(kubectl, "ws-one")
+    wait_until("it does not run", lambda: phase(kubectl, "cs-one") == "Running", seconds=20, hint=hint)
+    assert kubectl.get("networkpolicy", "codesessions-workspaces") is not None
+    assert kubectl.get("pvc", "ws-one") is not None
+
+    # A lost pod is replaced: by then Secret and claim are there already, and are looked at.
+    kubectl("delete", "pod", "ws-one", "--wait=false")
+    replaced = lambda: uid_of_pod(kubectl, "ws-one") not in {"", first}  # noqa: E731
+    wait_until("the pod is not replaced", replaced, seconds=30, hint=hint)
+
+    # Completed on request: the pod goes, and after its time the record too.
+    kubectl("patch", "codesession", "cs-one", "--type=merge", "-p", json.dumps({"spec": {"state": "Completed"}}))
+    wait_until("the pod stays", lambda: kubectl.get("pod", "ws-one") is None, seconds=30, hint=hint)
+    wait_until("the record stays", lambda: kubectl.get("codesession", "cs-one") is None, seconds=30, hint=hint)
+
+    wait_until("not all was asked for", lambda: done_by(plane, "operator") >= OPERATOR, seconds=20, hint=hint)
+    assert refused_to(plane, "operator") == set(), operator.read_text()
+
+
+@pytest.mark.parametrize("component", ["operator", "api", "gateway"])
+def test_no_program_lists_secrets_or_gets_into_pods(plane: ControlPlane, component: str) -> None:
+    kubectl = plane.kubectl(ORGANIZATION)
+    account = f"system:serviceaccount:{NAMESPACE}:codesessions-{component}"
+    for verb, *resource in (
+        *(("list", "secrets"), ("watch", "secrets"), ("delete", "secrets"), ("update", "secrets")),
+        *(("create", "pods", "--subresource=exec"), ("get", "pods", "--subresource=exec")),
+        *(("create", "pods", "--subresource=attach"), ("create", "pods", "--subresource=portforward")),
+        *(("create", "clusterrolebindings"), ("create", "rolebindings"), ("impersonate", "users")),
+        ("create", "serviceaccounts", "--subresource=token"),
+        *(("create", "apikeys"), ("patch", "apikeys"), ("delete", "namespaces"), ("list", "configmaps")),
+    ):
+        answer = kubectl.tries("auth", "can-i", verb, *resource, f"--as={account}", "--all-namespaces")
+        assert answer.stdout.strip() == "no", f"{account} may {verb} {resource}: {answer.stderr}"
