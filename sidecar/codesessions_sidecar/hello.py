@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from dataclasses import dataclass
 from typing import Any
@@ -56,13 +57,12 @@ def parse(packet: bytes) -> dict[str, Any]:
 
 def stream_socket(descriptor: int) -> socket.socket | None:
     """A handed-over descriptor as a Unix stream socket, or None if it is none; owns it, and closes it then."""
-    held = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=descriptor)  # believes what it is told
     try:
-        domain = held.getsockopt(socket.SOL_SOCKET, socket.SO_DOMAIN)
-        kind = held.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE)
-    except OSError:  # ENOTSOCK
-        domain = kind = -1
-    if (domain, kind) == (socket.AF_UNIX, socket.SOCK_STREAM):
+        held = socket.socket(fileno=descriptor)  # asks the kernel what it is
+    except OSError:  # no socket at all
+        os.close(descriptor)
+        return None
+    if (held.family, held.type) == (socket.AF_UNIX, socket.SOCK_STREAM):
         return held
     held.close()
     return None

@@ -30,7 +30,7 @@ from codesessions_sidecar.utf8 import incomplete_tail
 
 _OUTPUT_MAGIC = 0x3230_5054_554F_5343  # "CSOUTP02"
 _CHUNKS_MAGIC = 0x3230_4B4E_4843_5343
-_HEAD, _EPOCH, _BASE, _MIRROR, _INSTANCE, _EXIT = 1, 2, 3, 4, 5, 6
+_HEAD, _EPOCH, _BASE, _MIRROR, _INSTANCE, _EXIT, _FIRST = range(1, 8)
 _NEXT = 1
 _MASK = (1 << 64) - 1
 _RECORD = struct.Struct("<QQ")
@@ -85,7 +85,9 @@ class Spool:
         output, chunks = map(RingFile.peek, self._paths)
         known = [numbers[place] for numbers, place in ((output, _MIRROR), (chunks, _NEXT)) if numbers]
         fresh = max([1, *(seq for seq in known if seq <= _MOST_SEQ)])
-        RingFile.make(self._paths[0], _OUTPUT_MAGIC, self._sizes[0], {_MIRROR: fresh})  # alone it fits no old records
+        RingFile.make(
+            self._paths[0], _OUTPUT_MAGIC, self._sizes[0], {_MIRROR: fresh, _FIRST: fresh}
+        )  # alone it fits no old records
         RingFile.make(self._paths[1], _CHUNKS_MAGIC, self._sizes[1], {_NEXT: fresh})
         if known:
             log("transcript-started-over", nextSeq=fresh, reason="the files do not fit together, or not the settings")
@@ -93,14 +95,16 @@ class Spool:
     def _is_sound(self) -> bool:
         """Whether the numbers and every record that is kept fit together."""
         fresh, mirror, head = self._chunks.numbers[_NEXT], self._output.numbers[_MIRROR], self.head
-        if not 1 <= fresh <= _MOST_SEQ or mirror not in {fresh, fresh - 1} or head > _MASK >> 1:
+        first = self._output.numbers[_FIRST]
+        if not 1 <= first <= fresh <= _MOST_SEQ or mirror not in {fresh, fresh - 1} or head > _MASK >> 1:
             return False
-        seq, before = max(0, fresh - self._records + 1), -1
+        seq = self._oldest_recorded()
+        before = 0 if seq == first else self._end(seq - 1)
         while seq < fresh:
             count = min(4096, fresh - seq)
             block = self._chunks.read(seq % self._records * _RECORD.size, count * _RECORD.size)
             for end, _ in _RECORD.iter_unpack(block):
-                if end < before or end > head:
+                if not before < end <= head:
                     return False
                 before = end
             seq += count
@@ -125,11 +129,15 @@ class Spool:
     def oldest_seq(self) -> int:
         """The oldest chunk that is still whole; `last_seq + 1` if none is."""
         last, kept_from = self.last_seq, self._kept_from()
-        oldest = max(self._oldest, last - self._records + 2)
+        oldest = max(self._oldest, self._oldest_recorded())
         while oldest <= last and self._end(oldest - 1) < kept_from:
             oldest += 1
         self._oldest = oldest  # it never becomes less
         return oldest
+
+    def _oldest_recorded(self) -> int:
+        """The oldest chunk whose start and end are on record; the next record to be written may be half there."""
+        return max(self._output.numbers[_FIRST], self.last_seq - self._records + 3)
 
     def _kept_from(self) -> int:
         """The first byte that is surely not overwritten: the next `recv` may write up to there."""
@@ -137,11 +145,10 @@ class Spool:
 
     def _find_oldest(self) -> int:
         last, kept_from = self.last_seq, self._kept_from()
-        low, high = max(1, last - self._records + 2), last + 1
-        while low < high:  # the first chunk whose start is kept, and that has bytes: it is not from before this log
+        low, high = self._oldest_recorded(), last + 1
+        while low < high:
             middle = (low + high) // 2
-            start, end = self._end(middle - 1), self._end(middle)
-            if start >= kept_from and end > start:
+            if self._end(middle - 1) >= kept_from:
                 high = middle
             else:
                 low = middle + 1

@@ -1,0 +1,359 @@
+"""The transcript against a model, with a crash after any store, and with files that are torn."""
+
+from __future__ import annotations
+
+import fcntl
+import random
+import socket
+import struct
+import termios
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from codesessions_sidecar import spool as module
+from codesessions_sidecar.ring import PAGE, RingFile
+from codesessions_sidecar.spool import MAX_READ, Spool, SpoolMismatchError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+SIZE = 1 << 20
+
+
+class Crash(BaseException):
+    """The process dies here."""
+
+
+class Fuse:
+    """Lets a number of stores happen, then dies."""
+
+    def __init__(self) -> None:
+        self.left: int | None = None
+
+    def burn(self) -> None:
+        if self.left == 0:
+            raise Crash
+        if self.left is not None:
+            self.left -= 1
+
+
+class Numbers:
+    """A file's numbers, whose every store burns the fuse."""
+
+    def __init__(self, real: memoryview, fuse: Fuse) -> None:
+        self._real, self._fuse = real, fuse
+
+    def __getitem__(self, place: int) -> int:
+        value: int = self._real[place]
+        return value
+
+    def __setitem__(self, place: int, value: int) -> None:
+        self._fuse.burn()
+        self._real[place] = value
+
+    def release(self) -> None:
+        self._real.release()
+
+
+class Launcher:
+    """The end of the pair that stays with the launcher: it counts, and keeps a copy of the other end."""
+
+    def __init__(self, epoch: int = 1) -> None:
+        self.epoch, self.sent = epoch, 0
+        self.mine, self.theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.mine.setblocking(False)
+
+    def send(self, data: bytes) -> None:
+        self.sent += self.mine.send(data)
+
+    @property
+    def taken(self) -> int:
+        unread: int = struct.unpack("i", fcntl.ioctl(self.theirs, termios.FIONREAD, b"\0" * 4))[0]
+        return self.sent - unread
+
+    def close(self) -> None:
+        self.mine.close()
+        self.theirs.close()
+
+
+@pytest.fixture
+def launcher() -> Iterator[Launcher]:
+    made = Launcher()
+    yield made
+    made.close()
+
+
+def everything(spool: Spool) -> bytes:
+    """All that is kept, after checking the numbers."""
+    data, after = b"", spool.oldest_seq - 1
+    while chunks := spool.read(after, 10_000):
+        assert [chunk.seq for chunk in chunks] == list(range(after + 1, after + 1 + len(chunks)))
+        data += b"".join(chunk.data for chunk in chunks)
+        after = chunks[-1].seq
+    assert after == spool.last_seq
+    return data
+
+
+def put(spool: Spool, launcher: Launcher, data: bytes, *, whole: bool = True) -> None:
+    for start in range(0, len(data) or 1, MAX_READ):
+        launcher.send(data[start : start + MAX_READ])
+        while launcher.taken < launcher.sent:
+            spool.receive(launcher.theirs)
+    spool.cut(whole=whole)
+
+
+def test_output_is_numbered_from_one(tmp_path: Path, launcher: Launcher) -> None:
+    spool = Spool(tmp_path, SIZE)
+    assert (spool.last_seq, spool.oldest_seq, spool.read(0, 100)) == (0, 1, [])
+    spool.adopt(launcher.epoch, 0)
+    put(spool, launcher, b"one")
+    put(spool, launcher, b"two")
+    assert [(chunk.seq, chunk.data) for chunk in spool.read(0, 100)] == [(1, b"one"), (2, b"two")]
+    assert [chunk.seq for chunk in spool.read(1, 100)] == [2]
+    assert [chunk.seq for chunk in spool.read(0, 1)] == [1], "the first chunk, however long it is"
+    assert spool.read(7, 100) == []
+    spool.close()
+
+
+def test_a_character_is_never_cut(tmp_path: Path, launcher: Launcher) -> None:
+    spool = Spool(tmp_path, SIZE)
+    spool.adopt(launcher.epoch, 0)
+    put(spool, launcher, "a€".encode()[:-1], whole=False)
+    assert everything(spool) == b"a"
+    put(spool, launcher, "€".encode()[-1:], whole=False)
+    assert everything(spool) == "a€".encode()
+    text = ("€" * MAX_READ).encode()
+    put(spool, launcher, text, whole=False)
+    for chunk in spool.read(2, SIZE):
+        chunk.data.decode()
+        assert len(chunk.data) <= MAX_READ
+    spool.close()
+
+
+def test_what_fell_out_is_said(tmp_path: Path, launcher: Launcher) -> None:
+    spool = Spool(tmp_path, SIZE)
+    spool.adopt(launcher.epoch, 0)
+    written = random.Random(1).randbytes(3 * SIZE)
+    put(spool, launcher, written)
+    assert spool.oldest_seq > 1
+    kept = everything(spool)
+    assert written.endswith(kept)
+    assert SIZE - 3 * MAX_READ < len(kept) <= SIZE - MAX_READ
+    last, oldest = spool.last_seq, spool.oldest_seq
+    spool.close()
+    again = Spool(tmp_path, SIZE)
+    assert (again.last_seq, again.oldest_seq, everything(again)) == (last, oldest, kept)
+    again.close()
+
+
+def test_many_small_chunks_are_bounded_by_their_records(tmp_path: Path, launcher: Launcher) -> None:
+    spool = Spool(tmp_path, SIZE)
+    spool.adopt(launcher.epoch, 0)
+    for number in range(10_000):
+        put(spool, launcher, b"%d." % (number % 10))
+    assert spool.last_seq == 10_000
+    assert spool.oldest_seq > 1
+    kept = everything(spool)
+    assert len(kept) == 2 * (spool.last_seq - spool.oldest_seq + 1)
+    launcher.send(b"last")
+    spool.receive(launcher.theirs)
+    spool._write_record(10_001, spool.head)  # and dies before it counts
+    spool.close()
+    again = Spool(tmp_path, SIZE)
+    assert again.last_seq == 10_001
+    assert everything(again).endswith(kept[10:] + b"last")
+    again.close()
+
+
+ACTIONS = st.lists(
+    st.tuples(
+        st.sampled_from(["send", "receive", "receive", "cut", "whole", "launcher"]),
+        st.binary(max_size=200),
+        st.one_of(st.none(), st.none(), st.integers(0, 4)),
+    ),
+    max_size=60,
+)
+
+
+@settings(deadline=None)
+@given(ACTIONS)
+def test_a_crash_after_any_store_loses_and_doubles_nothing(
+    tmp_path_factory: pytest.TempPathFactory, actions: list[tuple[str, bytes, int | None]]
+) -> None:
+    folder, fuse, launchers = tmp_path_factory.mktemp("spool"), Fuse(), [Launcher()]
+    wanted, numbers = b"", 0
+
+    def opened() -> Spool:
+        made = Spool(folder, 16 * MAX_READ)
+        for ring in (made._output, made._chunks):
+            ring.numbers = Numbers(ring.numbers, fuse)  # type: ignore[assignment]
+        return made
+
+    def do(name: str, data: bytes) -> None:
+        current = launchers[-1]
+        if name == "receive":
+            try:
+                spool.receive(current.theirs)
+            except BlockingIOError:
+                return
+            finally:
+                fuse.burn()
+        elif name in {"cut", "whole"}:
+            spool.cut(whole=name == "whole")
+
+    spool = opened()
+    spool.adopt(1, 0)
+    for name, data, stores in actions:
+        if name == "send":
+            launchers[-1].send(data)
+            wanted += data
+            continue
+        if name == "launcher":  # another pod: what the first one's socket still holds goes with it
+            put(spool, launchers[-1], b"")
+            launchers.append(Launcher(len(launchers) + 1))
+            spool.adopt(launchers[-1].epoch, 0)
+            continue
+        fuse.left = stores
+        try:
+            do(name, data)
+        except Crash:
+            fuse.left = None
+            spool.close()
+            spool = opened()
+            spool.adopt(launchers[-1].epoch, launchers[-1].taken)
+        fuse.left = None
+        assert spool.last_seq >= numbers, "the numbering went back"
+        numbers = spool.last_seq
+    put(spool, launchers[-1], b"")
+    assert everything(spool) == wanted
+    spool.close()
+    for each in launchers:
+        each.close()
+
+
+def test_a_count_that_cannot_be_is_told_and_then_accepted(tmp_path: Path, launcher: Launcher) -> None:
+    spool = Spool(tmp_path, SIZE)
+    spool.adopt(launcher.epoch, 0)
+    put(spool, launcher, b"abc")
+    for count in (2, 3 + MAX_READ + 1):
+        spool.adopt(launcher.epoch, 3)
+        with pytest.raises(SpoolMismatchError):
+            spool.adopt(launcher.epoch, count)
+        spool.adopt(launcher.epoch, count)
+        assert everything(spool) == b"abc"
+        spool.adopt(2, 0)
+        spool.adopt(launcher.epoch, 3)
+    spool.close()
+
+
+def test_another_launcher_goes_on_behind_what_the_first_left_unfinished(tmp_path: Path, launcher: Launcher) -> None:
+    spool = Spool(tmp_path, SIZE)
+    spool.adopt(launcher.epoch, 0)
+    put(spool, launcher, b"a\xe2\x82", whole=False)
+    spool.adopt(2, 0)
+    assert [chunk.data for chunk in spool.read(0, 100)] == [b"a", b"\xe2\x82"]
+    spool.close()
+
+
+def test_the_exit_is_kept_for_the_pod(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, SIZE, instance=5)
+    assert spool.exit_mark == 0
+    spool.exit_mark = 8
+    spool.close()
+    for instance, mark in ((5, 8), (6, 0), (6, 0)):
+        spool = Spool(tmp_path, SIZE, instance=instance)
+        assert spool.exit_mark == mark
+        spool.close()
+
+
+# -- files that are not as they were left
+
+
+@pytest.fixture
+def logged(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    found: list[str] = []
+    monkeypatch.setattr(module, "log", lambda event, **_: found.append(event))
+    return found
+
+
+def filled(folder: Path, chunks: int = 20) -> None:
+    launcher, spool = Launcher(), Spool(folder, SIZE)
+    spool.adopt(1, 0)
+    for _ in range(chunks):
+        put(spool, launcher, b"x" * 1000)
+    spool.close()
+    launcher.close()
+
+
+def overwrite(path: Path, at: int, data: bytes) -> None:
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(data)
+
+
+DAMAGE: dict[str, Callable[[Path], Any]] = {
+    "no output file": lambda folder: (folder / "output").unlink(),
+    "no chunks file": lambda folder: (folder / "chunks").unlink(),
+    "empty output file": lambda folder: (folder / "output").write_bytes(b""),
+    "short chunks file": lambda folder: (folder / "chunks").write_bytes(b"\0" * 100),
+    "output is not ours": lambda folder: overwrite(folder / "output", 0, b"GARBAGE!"),
+    "chunks never written back": lambda folder: overwrite(folder / "chunks", PAGE, b"\0" * PAGE),
+    "a record from nowhere": lambda folder: overwrite(folder / "chunks", PAGE + 16 * 7, b"\xff" * 8),
+    "next is nonsense": lambda folder: overwrite(folder / "chunks", 8, b"\xff" * 8),
+    "next is from before": lambda folder: overwrite(folder / "chunks", 8, b"\x03" + b"\0" * 7),
+    "head is nonsense": lambda folder: overwrite(folder / "output", 8, b"\xff" * 8),
+    "head is from before": lambda folder: overwrite(folder / "output", 8, b"\x05" + b"\0" * 7),
+    "mirror is nonsense": lambda folder: overwrite(folder / "output", 32, b"\xff" * 8),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_transcript_starts_over_and_its_numbers_go_on(
+    tmp_path: Path, logged: list[str], damage: Callable[[Path], Any]
+) -> None:
+    filled(tmp_path)
+    damage(tmp_path)
+    spool, launcher = Spool(tmp_path, SIZE), Launcher(2)
+    assert spool.last_seq == 20
+    assert logged == ["transcript-started-over"]
+    spool.adopt(2, 0)
+    put(spool, launcher, b"new")
+    assert (spool.oldest_seq, spool.last_seq, everything(spool)) == (21, 21, b"new")
+    spool.close()
+    launcher.close()
+    again = Spool(tmp_path, SIZE)
+    assert everything(again) == b"new"
+    assert len(logged) == 1
+    again.close()
+
+
+def test_another_size_starts_over_and_the_numbers_go_on(tmp_path: Path, logged: list[str]) -> None:
+    filled(tmp_path)
+    spool = Spool(tmp_path, 2 * SIZE)
+    assert (spool.oldest_seq, spool.last_seq) == (21, 20)
+    assert logged == ["transcript-started-over"]
+    spool.close()
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from(["output", "chunks"]),
+    st.one_of(st.integers(0, 511), st.integers(PAGE, PAGE + 400)),
+    st.binary(min_size=1, max_size=32),
+)
+def test_no_damage_to_one_file_breaks_it_or_turns_the_numbers_back(
+    tmp_path_factory: pytest.TempPathFactory, name: str, at: int, garbage: bytes
+) -> None:
+    folder = tmp_path_factory.mktemp("spool")
+    filled(folder)
+    before = RingFile.peek(folder / "chunks")
+    overwrite(folder / name, at, garbage)
+    spool, launcher = Spool(folder, SIZE), Launcher(9)
+    assert before is not None
+    assert spool.last_seq >= 20
+    spool.adopt(9, 0)
+    put(spool, launcher, b"new")
+    assert spool.read(spool.last_seq - 1, 100)[0].data == b"new"
+    spool.close()
+    launcher.close()
