@@ -62,7 +62,8 @@ def definition(
                 "plural": plural,
                 "singular": kind.lower(),
                 "shortNames": short_names,
-                "categories": ["codesessions"],
+                # Not the plural itself: `kubectl delete codesessions --all` would then delete the keys too.
+                "categories": ["codesessions-all"],
             },
             "versions": [version],
         },

@@ -75,7 +75,7 @@ def test_what_a_user_can_write_is_bounded(name: str, path: str, node: dict[str, 
 def test_names_and_shape(name: str) -> None:
     spec = DEFINITIONS[f"{name}.{GROUP}"]["spec"]
     assert (spec["group"], spec["scope"], spec["names"]["plural"]) == (GROUP, "Namespaced", name)
-    assert spec["names"]["categories"] == ["codesessions"]
+    assert spec["names"]["categories"] == ["codesessions-all"]
     assert [version["name"] for version in spec["versions"]] == [VERSION]
     assert schema_of(name)["required"] == ["spec"]
 
