@@ -119,16 +119,23 @@ def test_a_second_release_must_not_take_the_definitions(control_plane: ControlPl
         assert definition["metadata"]["annotations"]["meta.helm.sh/release-name"] == "codesessions"
 
 
-def test_a_definition_that_somebody_else_made_can_be_taken_over(
+def test_definitions_that_others_made_can_be_taken_over(
     release: Release, control_plane: ControlPlane, kubectl: Kubectl
 ) -> None:
+    # Another release's, and one that somebody applied and changed since.
+    name = "apikeys.codesessions.dev"
+    changed = yaml.safe_load((CHART / "files" / "crds" / f"{name}.yaml").read_text())
+    changed["spec"]["names"]["shortNames"] = ["old"]
+    kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=json.dumps(changed))
+
     third = Release(control_plane, "third")
-    third("install", third.name, CHART, "--take-ownership", values=URL)
-    definition = kubectl.get("crd", "apikeys.codesessions.dev")
+    third("install", third.name, CHART, "--take-ownership", "--force-conflicts", values=URL)
+    definition = kubectl.get("crd", name)
     assert definition is not None
     assert definition["metadata"]["annotations"]["meta.helm.sh/release-name"] == "third"
+    assert definition["spec"]["names"]["shortNames"] == ["csk"]
     third.uninstall()
-    assert kubectl.get("crd", "apikeys.codesessions.dev") is not None
+    assert kubectl.get("crd", name) is not None
     release("upgrade", release.name, CHART, "--take-ownership", values={**URL, "organizations": [{"name": "demo"}]})
 
 
