@@ -59,6 +59,7 @@ class Viewer:
         self._message: list[bytes] = []
         self._kind = Opcode.BINARY
         self._typing = False
+        self._closing = asyncio.Event()
         self._heard = asyncio.get_running_loop().time()
 
     # -- life
@@ -75,10 +76,11 @@ class Viewer:
             viewers=self._terminal.viewers,
         )
         hearing = asyncio.create_task(self._hear())
-        tasks = [hearing, asyncio.create_task(self._send_output()), asyncio.create_task(self._ping())]
+        others = [self._send_output(), self._ping(), self._closing.wait()]
+        tasks: list[asyncio.Task[Any]] = [hearing, *map(asyncio.create_task, others)]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            if self._protocol.close_sent is not None:
+            if self._protocol.close_sent is not None:  # to hang up on unread data would take the close frame back
                 await asyncio.wait([hearing], timeout=FAREWELL_SECONDS)
         finally:
             for task in tasks:
@@ -116,6 +118,7 @@ class Viewer:
         """Send a close frame."""
         if self._protocol.state is OPEN:
             self._protocol.send_close(code, reason)
+            self._closing.set()
             with contextlib.suppress(OSError):
                 await self._flush()
 
@@ -198,8 +201,11 @@ class Viewer:
                 if isinstance(event, Frame) and self._protocol.state is OPEN:
                     await self._take(event)
             await self._flush()  # pongs and the like; typing must not wait for a screen that is behind
-            if self._protocol.close_expected():
+            if self._protocol.close_rcvd is not None:
                 return
+            if self._protocol.parser_exc is not None and not self._closing.is_set():
+                self._writer.write_eof()  # what comes now is not understood any more, not even a close frame
+                self._closing.set()
         self._protocol.receive_eof()
 
     async def _take(self, frame: Frame) -> None:
