@@ -19,6 +19,7 @@ from codesessions_kube.kinds import LEASE
 DURATION_SECONDS = 15
 RENEW_SECONDS = 5.0
 RETRY_SECONDS = 2.0
+RELEASE_SECONDS = 2.0
 DEADLINE_SECONDS = 10.0
 """Without a renewal for this long a leader stops, well before another may take over."""
 NAME = "codesessions-operator"
@@ -86,12 +87,13 @@ class Leader:
     async def release(self) -> None:
         """Let go, so that the next one need not wait for the lease to expire."""
         try:
-            lease = await self._client.get(LEASE, self._namespace, NAME)
-            if lease["spec"].get("holderIdentity") == self.identity:
-                lease["spec"]["holderIdentity"] = ""
-                await self._client.replace(LEASE, self._namespace, NAME, lease, manager=OPERATOR_MANAGER)
-        except KubeError as error:
-            _log.info("the lease was not released: %s", error.message)
+            async with asyncio.timeout(RELEASE_SECONDS):
+                lease = await self._client.get(LEASE, self._namespace, NAME)
+                if lease["spec"].get("holderIdentity") == self.identity:
+                    lease["spec"]["holderIdentity"] = ""
+                    await self._client.replace(LEASE, self._namespace, NAME, lease, manager=OPERATOR_MANAGER)
+        except (KubeError, TimeoutError) as error:
+            _log.info("the lease was not released: %r", error)
 
     async def _try(self) -> str:
         """Take or renew the lease; returns who holds it then, or an empty text if it changed meanwhile."""

@@ -101,6 +101,9 @@ class Operator:
             self._metrics.leader.set(1)
             try:
                 await self._work(stop, elect)
+            except LeadershipLostError:
+                elect = False  # there is nothing to release
+                raise
             finally:
                 if elect:
                     await self._leader.release()
@@ -119,9 +122,10 @@ class Operator:
                 return
             tasks += [asyncio.create_task(self._queue.run(WORKERS)), asyncio.create_task(self._resync())]
             watcher = asyncio.create_task(watch.run(self._sessions, self._watching, stop))
-            done, _ = await asyncio.wait([*tasks, watcher], return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+            await _first(self._watching.wait(), stop.wait(), watcher, *tasks)
+            # kopf has taken the signals. Taken back, our own work ends first, and kopf need not wait for it.
+            stop_on_signals(stop)
+            await _first(stop.wait(), watcher, *tasks)
         finally:
             stop.set()
             for task in tasks:
@@ -168,12 +172,17 @@ async def _first(*works: Any) -> None:
             await asyncio.gather(*owned, return_exceptions=True)
 
 
-async def serve(settings: Settings) -> None:
-    """Run until SIGTERM or SIGINT."""
-    stop = asyncio.Event()
+def stop_on_signals(stop: asyncio.Event) -> None:
+    """Set `stop` on SIGTERM and SIGINT."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+
+
+async def serve(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    stop_on_signals(stop)
     async with await connect() as client:
         await Operator(client, settings).run(stop)
 

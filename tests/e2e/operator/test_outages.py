@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from pathlib import Path
 
 from support.controlplane import ControlPlane
@@ -114,7 +115,7 @@ def test_an_api_server_that_is_silent_ends_leadership_in_time(
     with FaultyProxy(port_of(plane)) as proxy:
         first = leading(start(port=proxy.port))
         proxy.swallow()
-        assert first.wait(seconds=25) == 1
+        assert first.wait(seconds=20) == 1
         second = leading(start())
         second.end()
 
@@ -128,8 +129,6 @@ def test_it_idles_cheaply(start: Start, make: Make) -> None:
     def ticks() -> int:
         words = stat.read_text().rpartition(")")[2].split()
         return int(words[11]) + int(words[12])
-
-    import time
 
     time.sleep(2)
     before = ticks()

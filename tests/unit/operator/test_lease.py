@@ -67,6 +67,19 @@ def test_a_lease_that_was_let_go_is_taken_at_once() -> None:
     run(test())
 
 
+def test_letting_go_does_not_wait_for_an_api_server_that_is_silent() -> None:
+    async def test() -> None:
+        kube = MemoryKube()
+        first = leader(kube)
+        await first.acquire()
+        kube.silent = True
+        begun = now()
+        await first.release()
+        assert now() - begun <= 2
+
+    run(test())
+
+
 def test_of_two_that_begin_together_one_leads() -> None:
     async def test() -> None:
         kube = MemoryKube()
