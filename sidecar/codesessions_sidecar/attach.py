@@ -109,9 +109,11 @@ class Viewer:
     def _write(self) -> bool:
         wrote = False
         for data in self._protocol.data_to_send():
+            wrote = True
             if data:
                 self._writer.write(data)
-                wrote = True
+            elif not self._writer.transport.is_closing():
+                self._writer.write_eof()  # the protocol's word for: this side has said all
         return wrote
 
     async def close(self, code: int, reason: str) -> None:
@@ -203,8 +205,7 @@ class Viewer:
             await self._flush()  # pongs and the like; typing must not wait for a screen that is behind
             if self._protocol.close_rcvd is not None:
                 return
-            if self._protocol.parser_exc is not None and not self._closing.is_set():
-                self._writer.write_eof()  # what comes now is not understood any more, not even a close frame
+            if self._protocol.state is not OPEN:
                 self._closing.set()
         self._protocol.receive_eof()
 

@@ -175,6 +175,8 @@ class WebSocket:
         for data in self.protocol.data_to_send():
             if data:
                 self._client.writer.write(data)
+            elif not self._client.writer.transport.is_closing():
+                self._client.writer.write_eof()
 
     def send(self, message: str | bytes | dict[str, Any]) -> None:
         if isinstance(message, bytes):
