@@ -176,7 +176,8 @@ class WebSocket:
             if data:
                 self._client.writer.write(data)
             elif not self._client.writer.transport.is_closing():
-                self._client.writer.write_eof()
+                with contextlib.suppress(OSError):
+                    self._client.writer.write_eof()
 
     def send(self, message: str | bytes | dict[str, Any]) -> None:
         if isinstance(message, bytes):

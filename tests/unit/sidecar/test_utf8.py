@@ -46,7 +46,7 @@ def test_it_holds_back_no_more_than_the_standard_librarys_decoder(raw: bytes) ->
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     shown = decoder.decode(raw)
     cut = len(raw) - incomplete_tail(raw)
-    assert decode(raw[:cut]) == shown
+    assert decode(raw[:cut]).startswith(shown)
     assert decode(raw[:cut]) + decode(raw[cut:]) == raw.decode("utf-8", "replace")
 
 
