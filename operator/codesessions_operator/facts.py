@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
@@ -11,10 +12,15 @@ from codesessions_operator.desired.pod import SIDECAR, WORKSPACE
 
 Object = dict[str, Any]
 
+_BACK_OFF = re.compile(r'^Back-off pulling image "[^"]*": ErrImagePull: ')
+"""What the kubelet puts before the cause while it waits: the cause alone does not change from second to second."""
+_PREEMPTION = re.compile(r" preemption: .*", re.DOTALL)
 PULL_FAILURES = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"}
 CREATE_FAILURES = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "CreateContainerErr"}
 LOST_REASONS = {"PodLost", "OutOfMemory", "ContainerKilled"}
 STARTING = ("PodStarting", "The pod is being started.")
+KILLED = 128 + 9
+"""Exit code of a process that SIGKILL ended."""
 START_FAILURES = {"StartError", "ContainerCannotRun"}
 
 
@@ -51,10 +57,11 @@ def read_pod(pod: Object, claim: Object | None) -> Facts:
     """What the pod of a session says."""
     status = pod.get("status") or {}
     terminal = status.get("phase") in {"Succeeded", "Failed"}
-    if pod["metadata"].get("deletionTimestamp"):
-        message = f"Pod {pod['metadata']['name']} was deleted from outside; {_successor(pod)}"
-        return Facts(Fate.LEAVING, "PodTerminating", message, terminal=terminal)
     disrupted = _disruption(status)
+    if pod["metadata"].get("deletionTimestamp"):
+        why = f" ({disrupted})" if disrupted else ""
+        message = f"Pod {pod['metadata']['name']} was deleted from outside{why}; {_successor(pod)}"
+        return Facts(Fate.LEAVING, "PodTerminating", message, terminal=terminal)
     if disrupted:
         return Facts(Fate.LOST, "PodLost", f"The pod was lost ({disrupted}); {_successor(pod)}", terminal=terminal)
     container = _container(status.get("containerStatuses"), WORKSPACE)
@@ -83,6 +90,12 @@ def read_pod(pod: Object, claim: Object | None) -> Facts:
 def _ended(ended: Object, pod: Object, terminal: bool) -> Facts:
     said = _launcher_words(ended.get("message"))
     code = int(ended.get("exitCode") or 0)
+    if ended.get("reason") == "OOMKilled" and code == KILLED:  # the shell itself, whether or not the launcher lived on
+        message = (
+            f"The workspace ran out of memory; {_successor(pod)} Create sessions with more"
+            " spec.workspace.resources.limits.memory if that happens again."
+        )
+        return Facts(Fate.LOST, "OutOfMemory", message, terminal=terminal)
     if said.get("shell") == "exited":
         message = f"The shell ended with exit code {code}."
         return Facts(Fate.ENDED, "ShellExited", message, exit_code=code, terminal=terminal)
@@ -96,12 +109,6 @@ def _ended(ended: Object, pod: Object, terminal: bool) -> Facts:
     if ended.get("reason") in START_FAILURES:
         message = f"The workspace container could not be started: {ended.get('message') or ended['reason']}"
         return Facts(Fate.IMPOSSIBLE, "ContainerNotStarted", message, exit_code=code, terminal=terminal)
-    if ended.get("reason") == "OOMKilled":
-        message = (
-            f"The workspace ran out of memory; {_successor(pod)} Create sessions with more"
-            " spec.workspace.resources.limits.memory if that happens again."
-        )
-        return Facts(Fate.LOST, "OutOfMemory", message, terminal=terminal)
     why = ended.get("reason") or "no reason"
     message = f"The workspace container was killed (exit code {code}, {why}); {_successor(pod)}"
     return Facts(Fate.LOST, "ContainerKilled", message, terminal=terminal)
@@ -140,7 +147,8 @@ def _waiting(status: Object, pod: Object) -> Facts | None:
         if reason in PULL_FAILURES:
             image = _image(pod, name)
             advice = "Check its name, and spec.workspace.imagePullSecrets."
-            message = f"Image {image} cannot be pulled ({reason}): {detail} {advice}"
+            why = _BACK_OFF.sub("", detail) or reason
+            message = f"Image {image} cannot be pulled: {why}. {advice}"
             return Facts(Fate.STARTING, "ImagePullFailed", message)
         if reason in CREATE_FAILURES:
             message = (
@@ -167,13 +175,16 @@ def _scheduling(status: Object, claim: Object | None) -> Facts:
     scheduled = _condition(status, "PodScheduled")
     if scheduled.get("status") != "False":
         return Facts(Fate.STARTING, *STARTING)
-    detail = str(scheduled.get("message") or "")
+    detail = _PREEMPTION.sub("", str(scheduled.get("message") or ""))
     bound = claim is None or (claim.get("status") or {}).get("phase") == "Bound"
     if not bound and any(word in detail.lower() for word in ("storageclass", "persistentvolume", "volume")):
         wanted = ((claim or {}).get("spec") or {}).get("storageClassName") or "of the cluster's default"
         message = f"The volume is not there yet (StorageClass {wanted}): {detail} Check `kubectl get storageclass`."
         return Facts(Fate.STARTING, "VolumePending", message)
-    message = f"No node takes the pod: {detail} Ask for less in spec.workspace.resources, or add a node."
+    message = (
+        f"No node takes the pod: {detail} Ask for less in spec.workspace (resources, nodeSelector, tolerations), or"
+        " add a node."
+    )
     return Facts(Fate.STARTING, "Unschedulable", message)
 
 

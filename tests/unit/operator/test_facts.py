@@ -22,6 +22,7 @@ UNSCHEDULED = {"type": "PodScheduled", "status": "False", "message": "0/1 nodes 
         (running(), Fate.READY, "Running", "shell runs"),
         (running(ready=False), Fate.NOT_READY, "TerminalNotReady", "kubectl describe node node-1"),
         (waiting("workspace", "ErrImagePull", "not found"), Fate.STARTING, "ImagePullFailed", "workspace:1"),
+        (waiting("workspace", "ErrImageNeverPull"), Fate.STARTING, "ImagePullFailed", "ErrImageNeverPull"),
         (waiting("workspace", "ImagePullBackOff"), Fate.STARTING, "ImagePullFailed", "imagePullSecrets"),
         (waiting("workspace", "InvalidImageName"), Fate.STARTING, "ImagePullFailed", "InvalidImageName"),
         (waiting("pty", "ErrImagePull"), Fate.STARTING, "ImagePullFailed", "sidecar:1"),
@@ -40,6 +41,9 @@ UNSCHEDULED = {"type": "PodScheduled", "status": "False", "message": "0/1 nodes 
         (ended(128, reason="StartError", message="exec format error"), Fate.IMPOSSIBLE, "ContainerNotStarted", "exec"),
         (ended(137, reason="OOMKilled"), Fate.LOST, "OutOfMemory", "limits.memory"),
         (ended(137, reason="OOMKilled", phase="Failed"), Fate.LOST, "OutOfMemory", "limits.memory"),
+        (ended(137, reason="OOMKilled", message='{"shell":"exited","code":137}'), Fate.LOST, "OutOfMemory", "memory"),
+        (ended(3, reason="OOMKilled", message='{"shell":"exited","code":3}'), Fate.ENDED, "ShellExited", "code 3"),
+        (ended(137, message='{"shell":"exited","code":137}'), Fate.ENDED, "ShellExited", "code 137"),
         (ended(137), Fate.LOST, "ContainerKilled", "137"),
         (ended(255, reason="Unknown"), Fate.LOST, "ContainerKilled", "Unknown"),
         (ended(1, message="[1, 2]"), Fate.LOST, "ContainerKilled", "exit code 1"),
@@ -100,3 +104,24 @@ def test_a_sidecar_that_crashes_says_how_it_ended() -> None:
     again["lastState"] = {"terminated": {"exitCode": 3, "message": "no key"}}
     facts = read_pod(pod({"phase": "Pending", "initContainerStatuses": [again]}), None)
     assert "exit code 3, no key" in facts.message
+
+
+def test_an_image_that_is_tried_again_and_again_is_one_piece_of_news() -> None:
+    cause = 'failed to pull image "x": not found'
+    first = read_pod(pod(waiting("workspace", "ErrImagePull", cause)), None)
+    backing_off = f'Back-off pulling image "x": ErrImagePull: {cause}'
+    assert read_pod(pod(waiting("workspace", "ImagePullBackOff", backing_off)), None) == first
+
+
+def test_what_preemption_tried_is_left_out() -> None:
+    long = "0/1 nodes are available: 1 Insufficient cpu. preemption: 0/1 nodes are available: 1 not helpful."
+    facts = read_pod(pod({"conditions": [{**UNSCHEDULED, "message": long}]}), None)
+    assert "preemption" not in facts.message
+    assert "Insufficient cpu." in facts.message
+
+
+def test_an_eviction_is_told_from_a_deletion() -> None:
+    found = pod({"phase": "Running", "conditions": [TARGET]}, deletionTimestamp=at(10))
+    facts = read_pod(found, None)
+    assert facts.fate is Fate.LEAVING
+    assert "EvictionByEvictionAPI" in facts.message
