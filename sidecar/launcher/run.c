@@ -18,7 +18,7 @@ enum {
     TURNS = 16,             /* reads of the pty in one go, at most */
     KILL_AFTER_MS = 2000,   /* from SIGHUP and SIGTERM to SIGKILL */
     HUNG_MS = 50,           /* how long a pty without a holder is left alone */
-    QUIET_MS = 200,         /* after the shell's end: a pty that was empty for so long holds nothing of the shell */
+    QUIET_MS = 200,         /* so long after the pty was found empty, nothing of an ended shell is left in it */
     MOST_PENDING = 262144,  /* more than a pty can hold (some 20 KB): what comes behind is not the shell's */
     LEAVE_AFTER_MS = 10000, /* how long the last output may wait for a sidecar */
 };
@@ -89,7 +89,6 @@ static bool read_pty(void)
     if (got > 0) {
         w.out_start = 0;
         w.out_end = (size_t)got;
-        w.empty_since = 0;
         w.after_end += w.ended ? (uint64_t)got : 0;
         w.pty_done = w.after_end > MOST_PENDING;
         return true;
@@ -113,8 +112,10 @@ static void move_output(void)
         if (w.out_start == w.out_end && (w.pty_done || !read_pty()))
             return;
         ssize_t sent = send(w.mine, w.out + w.out_start, w.out_end - w.out_start, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (sent < 0)
-            return; /* the sidecar is behind, or away: the pty waits, and with it who writes to it */
+        if (sent < 0) { /* the sidecar is behind, or away: the pty waits, and with it who writes to it */
+            w.empty_since = 0;
+            return;
+        }
         w.out_start += (size_t)sent;
         w.out_total += (uint64_t)sent;
     }
@@ -145,7 +146,7 @@ static int keep_time(void)
         signal_shell(&w, SIGKILL);
         w.kill_at = 0;
     }
-    if (w.ended && w.empty_since && now >= w.empty_since + QUIET_MS)
+    if (w.ended && w.empty_since && w.out_start == w.out_end && now >= w.empty_since + QUIET_MS)
         w.pty_done = true; /* whoever holds it still is a job that outlived the shell */
     if (w.pty_done && w.out_start == w.out_end && !w.shut) {
         shutdown(w.mine, SHUT_WR); /* the sidecar reads end of file behind the last byte */

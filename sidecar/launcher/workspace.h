@@ -27,7 +27,7 @@ struct workspace {
     size_t out_start, out_end, in_start, in_end;
 
     int64_t hung_until;         /* the pty has no holder just now: leave it alone until then */
-    int64_t empty_since;        /* since when nothing came out of the pty after the shell's end; 0: something did */
+    int64_t empty_since;        /* when the pty was first found empty after the shell's end; 0: not yet */
     uint64_t after_end;         /* bytes that came out of the pty after the shell's end */
     bool pty_done, shut;        /* no more is read from the pty; the sidecar was shown the end of the bytes */
 
