@@ -9,6 +9,7 @@ for optional in ("ssl", "_hashlib"):
     sys.modules.setdefault(optional, None)  # type: ignore[arg-type]
 
 import asyncio  # noqa: E402
+import contextlib  # noqa: E402
 import signal  # noqa: E402
 
 from codesessions_sidecar.folders import FolderBusyError, lock  # noqa: E402
@@ -22,21 +23,29 @@ _RESTARTING = 1012  # WebSocket close code "service restart" (IANA registry)
 
 
 async def serve(settings: Settings) -> None:
-    """Serve until SIGTERM; if the shell ended by itself, a little longer, so that its last output can be read."""
+    """Serve until SIGTERM; if the shell ended by itself, a little longer, so that its last output can be read.
+
+    A second SIGTERM cuts that short.
+    """
     terminal = Terminal(settings.run_dir, settings.data_dir, settings.spool_bytes)
     server = Server(settings, terminal)
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
+    told, told_again = asyncio.Event(), asyncio.Event()
+
+    def on_signal() -> None:
+        (told_again if told.is_set() else told).set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        asyncio.get_running_loop().add_signal_handler(number, on_signal)
     port = await server.start()
     terminal.start()
     log("listening", port=port, lastSeq=terminal.spool.last_seq)
-    await stop.wait()
+    await told.wait()
     ended = terminal.exit
     linger = settings.linger_seconds if ended is not None and not ended.terminated else 0
     log("stopping", linger=linger)
-    await asyncio.sleep(linger)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(linger):
+            await told_again.wait()
     ended = terminal.exit
     await server.stop(_RESTARTING if ended is None else 1000, "restarting" if ended is None else str(ended))
     terminal.close()

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
-
+from codesessions_sidecar.spool import MAX_READ
 from support.sidecar import Rig, ticket, until
 
 Shell = Callable[..., Rig]
@@ -153,11 +159,147 @@ def test_only_a_ticket_for_this_session_opens(shell: Shell, token: str, status: 
     assert rig.call("POST", "/v1/input", b"x", token=token)[0] == status
 
 
+def resident_kib(rig: Rig) -> int:
+    assert rig.sidecar is not None
+    lines = Path(f"/proc/{rig.sidecar.pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
+
+
 def test_memory_of_an_idle_sidecar_is_small(shell: Shell) -> None:
     rig = shell("/bin/bash", "--norc")
     rig.type("echo rea''dy\n")
     rig.read_until("ready")
-    assert rig.sidecar is not None
-    with open(f"/proc/{rig.sidecar.pid}/status") as file:
-        resident = next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))
-    assert resident < 20 * 1024, f"{resident} KiB"
+    assert resident_kib(rig) <= 20 * 1024
+
+
+def test_openssl_and_pydantic_stay_out_of_the_process(shell: Shell) -> None:
+    rig = shell(*PLAIN)
+    with attach(rig):
+        assert rig.sidecar is not None
+        maps = Path(f"/proc/{rig.sidecar.pid}/maps").read_text()
+    assert not [name for name in ("libssl", "libcrypto", "_ssl", "pydantic", "uvloop") if name in maps]
+
+
+def test_a_hundred_fast_exits_lose_nothing(tmp_path: Path) -> None:
+    for number in range(100):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        rig = Rig(folder, CODESESSIONS_SPOOL_BYTES=str(1 << 20))
+        try:
+            rig.start_sidecar()
+            rig.start_launcher("/bin/sh", "-c", f"echo {number}; exit 7")
+            page = rig.until_exit()
+            assert "".join(chunk["text"] for chunk in page["chunks"]) == f"{number}\r\n"
+            assert page["exit"] == {"code": 7, "signal": None}
+            assert rig.launcher is not None
+            assert rig.launcher.wait(10) == 7
+        finally:
+            rig.stop()
+
+
+def attach(rig: Rig, *, receive_buffer: int | None = None) -> socket.socket:
+    """A raw WebSocket from the first chunk on, after its handshake."""
+    connection = socket.socket()
+    if receive_buffer:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    connection.settimeout(20)
+    connection.connect(("127.0.0.1", rig.port))
+    connection.sendall(
+        "GET /v1/attach?afterSeq=0 HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n"
+        f"Authorization: Bearer {rig.token}\r\n\r\n".encode()
+    )
+    answer = b""
+    while not answer.endswith(b"\r\n\r\n"):
+        answer += connection.recv(1)
+    assert b" 101 " in answer
+    return connection
+
+
+def test_a_viewer_that_does_not_read_slows_nobody_and_takes_no_memory(shell: Shell) -> None:
+    rig = shell(
+        "/bin/sh", "-c", "stty -opost -echo; echo on; read x; head -c 100000000 /dev/zero | tr '\\0' x; sleep 100"
+    )
+    _, seen = rig.read_until("on\n")
+    with attach(rig, receive_buffer=4096) as first, attach(rig, receive_buffer=4096) as second:
+        assert first
+        assert second
+        before, count = resident_kib(rig), 0
+        rig.type("\n")
+        begun = time.monotonic()
+        while count < 100_000_000:
+            page = rig.page(seen, wait=5)
+            count += sum(len(chunk["text"]) for chunk in page["chunks"])
+            if page["truncated"]:  # this reader is slower than a flood; what it missed is known
+                count += MAX_READ * (page["chunks"][0]["seq"] - seen - 1)
+            seen = page["lastSeq"]
+        assert time.monotonic() - begun < 30
+        assert resident_kib(rig) < before + 4096
+
+
+def test_what_was_printed_last_can_be_read_after_the_pod_was_told_to_stop(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, CODESESSIONS_LINGER_SECONDS="60")
+    try:
+        rig.start_sidecar()
+        rig.start_launcher("/bin/sh", "-c", "echo last; exit 7")
+        assert rig.launcher is not None
+        assert rig.launcher.wait(10) == 7
+        assert rig.sidecar is not None
+        rig.sidecar.terminate()
+        page = rig.page()
+        assert page["exit"] == {"code": 7, "signal": None}
+        assert rig.sidecar.poll() is None
+        rig.sidecar.terminate()
+        assert rig.sidecar.wait(5) == 0, "told again, it leaves"
+    finally:
+        rig.stop()
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_it_leaves_at_once_when_there_is_nothing_to_wait_for(tmp_path: Path, running: bool) -> None:
+    rig = Rig(tmp_path, CODESESSIONS_LINGER_SECONDS="60")
+    try:
+        rig.start_sidecar()
+        rig.start_launcher("/bin/sh", "-c", "trap 'exit 0' TERM; trap '' HUP; echo on; while :; do sleep 0.01; done")
+        rig.read_until("on")
+        assert rig.launcher is not None
+        assert rig.sidecar is not None
+        viewer = attach(rig)
+        if not running:  # somebody deletes the pod: the shell did not end by itself
+            rig.launcher.terminate()
+            assert rig.launcher.wait(10) == 0
+        begun = time.monotonic()
+        rig.sidecar.terminate()
+        assert rig.sidecar.wait(10) == 0
+        assert time.monotonic() - begun < 3
+        with viewer:
+            frames = b""
+            while piece := viewer.recv(65536):
+                frames += piece
+        expected = b"\x88\x0c\x03\xf4restarting" if running else b"\x88\x08\x03\xe8exit 0"
+        assert expected in frames
+    finally:
+        rig.stop()
+
+
+def test_a_sidecar_that_starts_after_the_end_still_says_how_it_ended(shell: Shell) -> None:
+    rig = shell("/bin/sh", "-c", "echo last; exit 7")
+    rig.until_exit()
+    assert rig.launcher is not None
+    rig.launcher.wait(10)
+    rig.kill_sidecar()
+    rig.start_sidecar()
+    assert rig.page()["exit"] == {"code": 7, "signal": None}
+
+
+def test_settings_that_cannot_be_are_told(tmp_path: Path) -> None:
+    environment = {**os.environ, "CODESESSIONS_KEY_FILE": str(tmp_path / "nowhere")}
+    answer = subprocess.run(
+        [sys.executable, "-m", "codesessions_sidecar"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert answer.returncode == 2
+    assert answer.stderr.startswith("error: CODESESSIONS_KEY_FILE")
+    answer = subprocess.run(
+        [sys.executable, "-m", "codesessions_sidecar", "--help"], capture_output=True, text=True, check=False
+    )
+    assert (answer.returncode, answer.stdout[:6]) == (0, "usage:")
