@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import pytestfrom support.sidecar import Rig, ticket, until
+import pytest
+from support.sidecar import Rig, ticket, until
 
 Shell = Callable[..., Rig]
 PLAIN = ("/bin/sh", "-c", "stty -echo; exec cat")
