@@ -28,7 +28,8 @@ class ObjectStore:
     """Objects of one kind.
 
     `index` names, for an object, the words under which `find` finds it; `changed` is called with the key of whatever
-    was stored or removed.
+    was stored or removed; `transform` takes out what nobody reads, to save memory, and must not change `metadata.name`,
+    `namespace` or `resourceVersion`.
     """
 
     def __init__(
@@ -36,9 +37,11 @@ class ObjectStore:
         *,
         index: Callable[[Object], Iterable[str]] = lambda _: (),
         changed: Callable[[Key], None] = lambda _: None,
+        transform: Callable[[Object], Object] = lambda item: item,
     ) -> None:
         self._index = index
         self._changed = changed
+        self._transform = transform
         self._items: dict[Key, Object] = {}
         self._found: dict[str, set[Key]] = {}
         self._removed: dict[Key, int] = {}
@@ -63,7 +66,7 @@ class ObjectStore:
             return False
         self._unindex(key)
         item["metadata"].pop("managedFields", None)
-        self._items[key] = item
+        item = self._items[key] = self._transform(item)
         for word in self._index(item):
             self._found.setdefault(word, set()).add(key)
         self._changed(key)

@@ -27,9 +27,8 @@ _log = logging.getLogger(__name__)
 class WatchCache(ObjectStore):
     """All objects of one kind. Run `run()` as a task; read at any time; `synced` is set after the first list.
 
-    `index` names, for an object, the words under which `find` finds it; `changed` is called with the key of whatever
-    was stored or removed; `transform` may take out what nobody reads, to save memory. `stale_since` is the monotonic
-    time, in seconds, since when changes may have been missed, and None while the watch stands.
+    `index`, `changed` and `transform` are those of ObjectStore. `stale_since` is the monotonic time, in seconds, since
+    when changes may have been missed, and None while the watch stands.
     """
 
     def __init__(
@@ -43,14 +42,13 @@ class WatchCache(ObjectStore):
         transform: Callable[[Object], Object] = lambda item: item,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        super().__init__(index=index, changed=self._notice)
+        super().__init__(index=index, changed=self._notice, transform=transform)
         self.kind = kind
         self.synced = asyncio.Event()
         self.stale_since: float | None = time.monotonic()
         self._client = client
         self._selector = selector
         self._listener = changed
-        self._transform = transform
         self._sleep = sleep
         self._version: str | None = None
         self._failures = 0
@@ -117,7 +115,7 @@ class WatchCache(ObjectStore):
             if key_of(item) not in listed:
                 self.remove(key_of(item), int(version) if version.isdigit() else version_of(item))
         for item in items:
-            self.put(self._transform(item))
+            self.put(item)
         self._version = version
         self.stale_since = None
         self.synced.set()
@@ -142,7 +140,7 @@ class WatchCache(ObjectStore):
         if event["type"] == "DELETED":
             self.remove(key_of(item), version_of(item))
         elif event["type"] in {"ADDED", "MODIFIED"}:
-            self.put(self._transform(item))
+            self.put(item)
         self._version = item["metadata"]["resourceVersion"]
         self.stale_since = None
         self._failures = 0

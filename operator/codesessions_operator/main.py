@@ -27,6 +27,7 @@ from codesessions_operator.lease import Leader, LeadershipLostError
 from codesessions_operator.networkpolicies import NetworkPolicies
 from codesessions_operator.reconcile import Reconciler
 from codesessions_operator.settings import Settings, SettingsError, described, read_settings
+from codesessions_operator.trim import trim_claim, trim_pod, trim_session
 from codesessions_operator.workqueue import WorkQueue
 
 WORKERS = 8
@@ -42,10 +43,10 @@ class Operator:
         self._settings = settings
         self._metrics = health.Metrics()
         self._queue = WorkQueue(self._pass, failed=self._failed)
-        self._sessions = ObjectStore(changed=self._queue.add)
+        self._sessions = ObjectStore(changed=self._queue.add, transform=trim_session)
         selector = f"{MANAGED_BY_LABEL}={OPERATOR_MANAGER},{SESSION_LABEL}"
-        self._pods = WatchCache(client, POD, selector=selector, changed=self._child_changed)
-        self._claims = WatchCache(client, CLAIM, selector=selector, changed=self._child_changed)
+        self._pods = WatchCache(client, POD, selector=selector, changed=self._child_changed, transform=trim_pod)
+        self._claims = WatchCache(client, CLAIM, selector=selector, changed=self._child_changed, transform=trim_claim)
         self._leader = Leader(client, settings.namespace)
         self._watching = asyncio.Event()
         self._client = client

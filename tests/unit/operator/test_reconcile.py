@@ -14,6 +14,7 @@ from codesessions_kube.store import Key, ObjectStore
 from codesessions_operator.apply import Applier
 from codesessions_operator.networkpolicies import NetworkPolicies
 from codesessions_operator.reconcile import LONGEST_RETRY, Reconciler
+from codesessions_operator.trim import trim_claim, trim_pod, trim_session
 from support.kube import MemoryKube
 from support.operator import NOW, SETTINGS, at, ended, running
 
@@ -28,7 +29,9 @@ class Bench:
 
     def __init__(self) -> None:
         self.kube = MemoryKube()
-        self.sessions, self.pods, self.claims = ObjectStore(), ObjectStore(), ObjectStore()
+        self.sessions = ObjectStore(transform=trim_session)
+        self.pods = ObjectStore(transform=trim_pod)
+        self.claims = ObjectStore(transform=trim_claim)
         self.now = NOW
         self.reconciler = self.another()
 
