@@ -1,7 +1,7 @@
 """A viewer attached by WebSocket (RFC 6455): raw bytes, or `codesessions.v1`.
 
 A viewer is a position in the transcript. A slow one lags behind and costs nothing; its socket's buffers are kept small,
-so that what it sees is never far from what is.
+so that what it sees is never far from what is. Its ticket is looked at once, when it comes.
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ from codesessions_sidecar.utf8 import decode, is_text
 Handler = Callable[[Request, Terminal], Awaitable[Response]]
 MAX_INPUT = CAPACITY
 MAX_WAIT_SECONDS = 60
-DEFAULT_LIMIT, MAX_LIMIT = 256 << 10, 1 << 20
-"""Bytes of output in one answer; what asks for more gets as much, so that no poller makes the process large."""
+MAX_LIMIT = 256 << 10
+"""Bytes of output in one answer; who asks for more gets as much, so that no poller makes the process large."""
 
 
 def number(request: Request, name: str, otherwise: int, most: int) -> int:
@@ -46,7 +46,7 @@ def page_document(page: Page) -> dict[str, object]:
 async def output(request: Request, terminal: Terminal) -> Response:
     """GET /v1/output?after=N&limit=BYTES&wait=SECONDS."""
     after = number(request, "after", 0, 2**63 - 1)
-    limit = min(MAX_LIMIT, number(request, "limit", DEFAULT_LIMIT, 2**63 - 1))
+    limit = min(MAX_LIMIT, number(request, "limit", MAX_LIMIT, 2**63 - 1))
     wait = number(request, "wait", 0, MAX_WAIT_SECONDS)
     return json_response(page_document(await terminal.wait_page(after, limit, wait, request.gone)))
 

@@ -31,11 +31,17 @@ from codesessions_sidecar.tickets import READ, Ticket, TicketError, verify
 if TYPE_CHECKING:
     from codesessions_sidecar.attach import Viewer
 
+HEAD_SECONDS = 10.0
+"""How long a new connection may take for its first request's head."""
 IDLE_SECONDS = 120.0
+"""How long a kept connection may wait for its next request."""
 BODY_SECONDS = 30.0
+SEND_SECONDS = 60.0
 STOP_SECONDS = 1.0
 SEND_BUFFER = 64 << 10
-MAX_CONNECTIONS = 256
+MAX_CONNECTIONS = 128
+MAX_BODIES = 16
+"""Bodies over `MAX_HEAD` bytes that are read at a time: together with `MAX_CONNECTIONS` the bound of this memory."""
 TICKET_SUBPROTOCOL = "ticket.codesessions.dev."
 
 
@@ -66,6 +72,7 @@ class Server:
         self._server: asyncio.Server | None = None
         self._viewers: set[Viewer] = set()
         self._connections: set[asyncio.Task[None]] = set()
+        self._bodies = asyncio.Semaphore(MAX_BODIES)
 
     async def start(self) -> int:
         """Listen; returns the port. Raises OSError."""
@@ -98,7 +105,9 @@ class Server:
             task.add_done_callback(self._connections.discard)
         try:
             await self._converse(reader, writer)
-        except (OSError, asyncio.IncompleteReadError, TimeoutError):
+        except TimeoutError:
+            writer.transport.abort()
+        except (OSError, asyncio.IncompleteReadError):
             pass
         except asyncio.CancelledError:  # by stop(): this task's end is nobody's news
             if writer.transport.get_write_buffer_size():
@@ -114,10 +123,10 @@ class Server:
             refusal = HttpError(503, "too_many_connections", "try again later", headers={"Retry-After": "1"})
             await _send(writer, render(problem(refusal), keep_alive=False))
             return
-        keep = True
+        keep, patience = True, HEAD_SECONDS
         while keep:
             try:
-                async with asyncio.timeout(IDLE_SECONDS):
+                async with asyncio.timeout(patience):
                     head = await read_head(reader)
                 if head is None:
                     return
@@ -134,15 +143,20 @@ class Server:
                 response = await self._answer(request)
             except HttpError as error:
                 response = problem(error)
-            keep = request.keep_alive
+            keep, patience = request.keep_alive, IDLE_SECONDS
             await _send(writer, render(response, keep_alive=keep, with_body=request.method != "HEAD"))
 
     async def _take_body(self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if body_length(request, routes.MAX_INPUT) != 0 and request.headers.get("expect", "").lower() == "100-continue":
-            self._authorize(request)  # before a body is asked for
-            await _send(writer, b"HTTP/1.1 100 Continue\r\n\r\n")
-        async with asyncio.timeout(BODY_SECONDS):
-            request.body = await read_body(request, reader, routes.MAX_INPUT)
+        length = body_length(request, routes.MAX_INPUT)
+        if length == 0:
+            return
+        self._authorize(request)  # nobody sends a body here without a ticket
+        small = length is not None and length <= MAX_HEAD
+        async with contextlib.nullcontext() if small else self._bodies:
+            if request.headers.get("expect", "").lower() == "100-continue":
+                await _send(writer, b"HTTP/1.1 100 Continue\r\n\r\n")
+            async with asyncio.timeout(BODY_SECONDS):
+                request.body = await read_body(request, reader, routes.MAX_INPUT)
 
     async def _answer(self, request: Request) -> Response:
         handler = self._authorize(request)
@@ -213,8 +227,10 @@ def _require(ticket: Ticket, scope: str) -> None:
 
 
 async def _send(writer: asyncio.StreamWriter, data: bytes) -> None:
+    """Send; TimeoutError if the client does not take it."""
     writer.write(data)
-    await writer.drain()
+    async with asyncio.timeout(SEND_SECONDS):
+        await writer.drain()
 
 
 def _tune(writer: asyncio.StreamWriter) -> None:

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -55,9 +56,13 @@ int code_of(int status)
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
+void (*last_words)(const char *what, int error);
+
 void die(const char *what)
 {
-    fprintf(stderr, "launcher: ");
-    perror(what);
+    int error = errno;
+    fprintf(stderr, "launcher: %s: %s\n", what, strerror(error));
+    if (last_words)
+        last_words(what, error);
     exit(1);
 }

@@ -23,6 +23,7 @@ int connect_seqpacket(const char *dir);                       /* a socket, or -1
 const char *setting(const char *name, const char *otherwise); /* environment variable or default */
 void restore_signals(void);                                   /* default actions, nothing blocked, for a child */
 int code_of(int status);                                      /* exit code of a wait status: 128 + signal if killed */
-void die(const char *what) __attribute__((noreturn));         /* perror and exit 1 */
+void die(const char *what) __attribute__((noreturn));         /* perror and exit 1, after `last_words` if it is set */
+extern void (*last_words)(const char *what, int error);
 
 #endif

@@ -32,13 +32,15 @@ enum {
 
 void open_pair(struct workspace *w)
 {
-    int pair[2], size = SOCKET_BUFFER;
+    int pair[2], size = SOCKET_BUFFER, unread;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
         die("socketpair");
     w->mine = pair[0];
     w->theirs = pair[1];
     setsockopt(w->mine, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
     setsockopt(w->theirs, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+    if (ioctl(w->theirs, SIOCINQ, &unread) < 0 || ioctl(w->mine, SIOCINQ, &unread) < 0)
+        die("SIOCINQ"); /* better no session than one whose transcript may be wrong */
     while (getrandom(&w->epoch, sizeof w->epoch, 0) != sizeof w->epoch)
         ;
     w->epoch >>= 1; /* fits a signed integer everywhere */

@@ -196,6 +196,7 @@ static void turn(void)
 int run_workspace(char **argv)
 {
     char json[64];
+    last_words = say_not_started;
     prctl(PR_SET_DUMPABLE, 0);         /* no process of the user reads or traces this one (ptrace(2)) */
     prctl(PR_SET_CHILD_SUBREAPER, 1);  /* for a pod whose containers share a pid namespace */
     watch_signals();                   /* before there is a shell whose end could be missed */
@@ -204,6 +205,7 @@ int run_workspace(char **argv)
     int refused = start_shell(&w, argv);
     if (refused)
         return refused;
+    last_words = 0;
     while (!w.ended || (!w.drained && now_ms() < w.leave_at))
         turn();
     snprintf(json, sizeof json, "{\"shell\":\"exited\",\"code\":%d}", code_of(w.status));

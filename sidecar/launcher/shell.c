@@ -42,8 +42,16 @@ static void no_file_outlives_exec(void)
 #endif
 }
 
-/* In the child. The slave is opened from the master (TIOCGPTPEER, ioctl_tty(2)), so that no path is needed in an
- * image's /dev, and only here, so that the end of file comes when the last process of the session lets go of it. */
+/* From the master (TIOCGPTPEER, ioctl_tty(2)), so that no path is needed; by its path where the kernel cannot. */
+static int open_slave(int master)
+{
+    int slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY);
+    const char *path = slave < 0 ? ptsname(master) : 0;
+    return path ? open(path, O_RDWR | O_NOCTTY) : slave;
+}
+
+/* In the child. The slave is opened only here, so that the end of file comes when the last process of the session lets go
+ * of it. */
 static void become_shell(const struct workspace *w, char **argv, int report)
 {
     char *chosen[] = {0, 0};
@@ -54,7 +62,7 @@ static void become_shell(const struct workspace *w, char **argv, int report)
     }
     int slave = -1;
     if (setsid() >= 0)
-        slave = ioctl(w->master, TIOCGPTPEER, O_RDWR);
+        slave = open_slave(w->master);
     if (slave >= 0 && ioctl(slave, TIOCSCTTY, 0) == 0 && dup2(slave, 0) >= 0 && dup2(slave, 1) >= 0 &&
         dup2(slave, 2) >= 0) {
         if (slave > 2)
@@ -79,19 +87,22 @@ void write_termination_log(const char *json)
     close(fd);
 }
 
-static int say_not_started(const char *program, int error)
+void say_not_started(const char *what, int error)
 {
-    char name[256], json[512];
-    size_t length = 0;
-    for (; program[length] && length + 1 < sizeof name; length++) { /* what JSON would need escapes for: a question mark */
-        unsigned char c = (unsigned char)program[length];
-        name[length] = (char)(c < 32 || c > 126 || c == '"' || c == '\\' ? '?' : c);
-    }
-    name[length] = 0;
-    snprintf(json, sizeof json, "{\"shell\":\"not started\",\"error\":\"exec %s: %s\"}", name, strerror(error));
-    fprintf(stderr, "launcher: exec %s: %s\n", name, strerror(error));
+    char json[512];
+    snprintf(json, sizeof json, "{\"shell\":\"not started\",\"error\":\"%.256s: %s\"}", what, strerror(error));
     write_termination_log(json);
-    return error == ENOENT ? NOT_FOUND : NOT_EXECUTABLE;
+}
+
+/* A question mark for each byte that a log or a JSON string could not carry as it is. */
+static void copy_printable(char *to, size_t size, const char *from)
+{
+    size_t length = 0;
+    for (; from[length] && length + 1 < size; length++) {
+        unsigned char c = (unsigned char)from[length];
+        to[length] = (char)(c < 32 || c > 126 || c == '"' || c == '\\' ? '?' : c);
+    }
+    to[length] = 0;
 }
 
 int start_shell(struct workspace *w, char **argv)
@@ -113,7 +124,11 @@ int start_shell(struct workspace *w, char **argv)
     if (got != (ssize_t)sizeof error)
         return 0;
     waitpid(w->shell, 0, 0);
-    return say_not_started(argv[0] ? argv[0] : default_shell(), error);
+    char what[256] = "exec ";
+    copy_printable(what + strlen(what), sizeof what - strlen(what), argv[0] ? argv[0] : default_shell());
+    fprintf(stderr, "launcher: %s: %s\n", what, strerror(error));
+    say_not_started(what, error);
+    return error == ENOENT ? NOT_FOUND : NOT_EXECUTABLE;
 }
 
 void signal_shell(const struct workspace *w, int number)

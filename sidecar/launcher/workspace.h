@@ -41,6 +41,7 @@ void open_pty(struct workspace *w);
 int start_shell(struct workspace *w, char **argv); /* 0, or the exit code that says it could not be started */
 void signal_shell(const struct workspace *w, int number);
 void write_termination_log(const char *json);
+void say_not_started(const char *what, int error); /* in the termination log */
 
 /* link.c: the protocol is in docs/architecture.md, "Launcher <-> sidecar" */
 void open_pair(struct workspace *w);

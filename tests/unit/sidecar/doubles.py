@@ -138,8 +138,11 @@ class Client:
 
     async def at_end(self) -> bool:
         """Whether the server has hung up, with nothing more to say."""
-        async with asyncio.timeout(10):
-            return await self.reader.read(1) == b""
+        try:
+            async with asyncio.timeout(10):
+                return await self.reader.read(1) == b""
+        except ConnectionResetError:
+            return True
 
 
 class WebSocket:

@@ -11,6 +11,8 @@ from codesessions_sidecar.journal import CAPACITY
 from support.sidecar import ticket
 from unit.sidecar.doubles import Place, eventually
 
+BEARER = f"Authorization: Bearer {ticket()}\r\n"
+
 
 async def test_a_sign_of_life_needs_nothing(here: Place) -> None:
     client = await here.client()
@@ -161,7 +163,8 @@ async def test_metrics_are_prometheus_text(here: Place) -> None:
         (b"hello\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nA: " + b"a" * 20000 + b"\r\n\r\n", 431),
         (b"POST /v1/input HTTP/1.1\r\nHost: x\r\nContent-Length: 1048577\r\n\r\n", 413),
-        (b"POST /v1/input HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
+        (f"POST /v1/input HTTP/1.1\r\nHost: x\r\n{BEARER}Transfer-Encoding: chunked\r\n\r\nzz\r\n".encode(), 400),
+        (b"POST /v1/input HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n", 401),
     ],
 )
 async def test_after_nonsense_the_connection_is_closed(here: Place, sent: bytes, status: int) -> None:
@@ -183,12 +186,27 @@ async def test_pipelined_requests_are_answered_in_order(here: Place) -> None:
     assert await client.at_end()
 
 
+async def test_a_client_that_does_not_say_what_it_wants_is_hung_up_on(
+    here: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "HEAD_SECONDS", 0.05)
+    monkeypatch.setattr(module, "BODY_SECONDS", 0.05)
+    for sent in (
+        b"",
+        b"GET /healthz",
+        f"POST /v1/input HTTP/1.1\r\nHost: x\r\n{BEARER}Content-Length: 9\r\n\r\nab".encode(),
+    ):
+        client = await here.client()
+        client.writer.write(sent)
+        assert await client.at_end()
+
+
 async def test_a_client_that_asks_first_is_told_to_go_on(here: Place) -> None:
     client = await here.client()
     client.send("POST", "/v1/input", b"", more="Expect: 100-continue\r\n")  # no body, nothing to wait for
     assert (await client.answer())[2] == {"bytes": 0}
     head = "POST /v1/input HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n"
-    client.writer.write(f"{head}Authorization: Bearer {ticket()}\r\n\r\n".encode())
+    client.writer.write(f"{head}{BEARER}\r\n".encode())
     assert (await client.answer())[0] == 100
     client.writer.write(b"abc")
     assert (await client.answer())[2] == {"bytes": 3}
