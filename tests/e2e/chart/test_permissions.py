@@ -6,11 +6,13 @@ import base64
 import json
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
 import pytest
+from codesessions_crds.credentials import new_api_key
 from codesessions_dev.layout import tool
 from codesessions_dev.shell import wait_until
 from support.controlplane import ControlPlane, free_port
@@ -34,6 +36,11 @@ OPERATOR = {
     *(("create", "leases"), ("get", "leases"), ("update", "leases")),
 }
 """What a session's life takes."""
+API = {
+    *(("list", "codesessions"), ("watch", "codesessions"), ("create", "codesessions"), ("patch", "codesessions")),
+    *(("list", "apikeys"), ("watch", "apikeys"), ("list", "namespaces"), ("watch", "namespaces")),
+    ("get", "codesessions"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +59,7 @@ def kubectl(plane: ControlPlane) -> Kubectl:
     return plane.kubectl(ORGANIZATION)
 
 
-def start(plane: ControlPlane, component: str, folder: Path) -> subprocess.Popen[bytes]:
+def start(plane: ControlPlane, component: str, folder: Path, *, port: int = 0) -> subprocess.Popen[bytes]:
     """A program as the chart would start it: its environment, its service account."""
     secret = plane.kubectl(NAMESPACE).get("secret", "codesessions-master-key")
     assert secret is not None
@@ -63,12 +70,38 @@ def start(plane: ControlPlane, component: str, folder: Path) -> subprocess.Popen
         **render(namespace=NAMESPACE).environment(component),
         "CODESESSIONS_NAMESPACE": NAMESPACE,
         "CODESESSIONS_MASTER_KEY_FILE": str(key),
-        "CODESESSIONS_LISTEN": f"127.0.0.1:{free_port()}",
+        "CODESESSIONS_LISTEN": f"127.0.0.1:{port or free_port()}",
         "CODESESSIONS_LOG_FORMAT": "text",
         "KUBECONFIG": str(plane.log_in(NAMESPACE, f"codesessions-{component}")),
     }
     with (folder / f"{component}.log").open("wb") as log:
         return subprocess.Popen([tool(f"codesessions-{component}")], env=environment, stdout=log, stderr=log)
+
+
+@pytest.fixture
+def api(plane: ControlPlane, tmp_path: Path) -> Iterator[Callable[..., tuple[int, str]]]:
+    """The REST API; yields a function that asks it something."""
+    port = free_port()
+    process = start(plane, "api", tmp_path, port=port)
+
+    def ask(method: str, path: str, key: str = "", body: object = None) -> tuple[int, str]:
+        connection = HTTPConnection("127.0.0.1", port, timeout=10)
+        headers = {"X-API-Key": key, "Content-Type": "application/json"}
+        try:
+            connection.request(method, path, body=json.dumps(body) if body else None, headers=headers)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        except ConnectionRefusedError:
+            return 0, ""
+        finally:
+            connection.close()
+
+    try:
+        wait_until("the API is not ready", lambda: ask("GET", "/readyz")[0] == 200, seconds=20, hint=str(tmp_path))
+        yield ask
+    finally:
+        process.terminate()
+        process.wait(30)
 
 
 @pytest.fixture
@@ -152,6 +185,26 @@ def test_the_operator_lives_with_what_it_may_do(plane: ControlPlane, kubectl: Ku
 
     wait_until("not all was asked for", lambda: done_by(plane, "operator") >= OPERATOR, seconds=20, hint=hint)
     assert refused_to(plane, "operator") == set(), operator.read_text()
+
+
+def test_the_api_lives_with_what_it_may_do(
+    plane: ControlPlane, kubectl: Kubectl, api: Callable[..., tuple[int, str]]
+) -> None:
+    key = new_api_key()
+    spec = {"hash": key.hash, "scopes": ["code-sessions:read", "code-sessions:write"], "userId": "user_1"}
+    metadata = {"name": f"csk-{key.id}"}
+    kubectl.apply({"apiVersion": "codesessions.dev/v1alpha1", "kind": "APIKey", "metadata": metadata, "spec": spec})
+    sessions = "/api/v1/code-sessions"
+    wait_until("the key is not taken", lambda: api("GET", sessions, key.text)[0] == 200, seconds=10)
+    wanted = {"projectName": "hello", "projectDescription": "x"}
+    status, text = api("POST", sessions, key.text, wanted)
+    assert status == 201, text
+    made = json.loads(text)["sessionId"]
+    assert api("GET", f"{sessions}/{made}", key.text)[0] == 200
+    assert api("DELETE", f"{sessions}/{made}", key.text)[0] == 204
+    assert api("GET", f"{sessions}/cs_nosuch", key.text)[0] == 404
+    wait_until("not all was asked for", lambda: done_by(plane, "api") >= API, seconds=10)
+    assert refused_to(plane, "api") == set()
 
 
 @pytest.mark.parametrize("component", ["operator", "api", "gateway"])

@@ -100,6 +100,13 @@ def test_every_variable_of_the_operator_is_one_of_its_settings() -> None:
     assert set(render().environment("operator")) == known - {"CODESESSIONS_LEADER_ELECTION"}
 
 
+def test_the_gateway_is_told_of_the_pages_that_may_open_terminals() -> None:
+    values = {"allowedOrigins": ["https://a.example.com", "https://b.example.com:8443"]}
+    environment = render(values).environment("gateway")
+    assert environment["CODESESSIONS_ALLOWED_ORIGINS"] == "https://a.example.com,https://b.example.com:8443"
+    assert render().environment("gateway")["CODESESSIONS_ALLOWED_ORIGINS"] == ""
+
+
 @pytest.mark.parametrize(
     ("images", "references"),
     [

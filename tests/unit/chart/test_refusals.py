@@ -55,6 +55,7 @@ def test_what_no_schema_can_say(values: dict[str, Any], words: str) -> None:
         ({"organizations": [{"name": "A"}]}, "/organizations/0/name"),
         ({"organizations": [{"name": "a", "id": "demo"}]}, "/organizations/0/id"),
         ({"ingress": {"api": {"host": "https://x"}}}, "/ingress/api/host"),
+        ({"allowedOrigins": ["https://x/path"]}, "/allowedOrigins/0"),
         ({"masterKey": {"key": "a/b"}}, "/masterKey/key"),
         ({"networkPolicy": {"apiServerPorts": []}}, "/networkPolicy/apiServerPorts"),
         ({"api": {"podDisruptionBudget": {"maxUnavailable": "all"}}}, "/api/podDisruptionBudget/maxUnavailable"),
