@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from codesessions_sidecar.log import log, timestamp
+
+
+def test_times_are_rfc_3339_in_utc() -> None:
+    assert timestamp(0) == "1970-01-01T00:00:00.000Z"
+    assert timestamp(1_738_416_301_999_999_999) == "2025-02-01T13:25:01.999Z"
+
+
+def test_a_line_is_one_json_object(capsys: pytest.CaptureFixture[str]) -> None:
+    log("attach", user='a"b\n', viewers=1)
+    (line,) = capsys.readouterr().err.splitlines()
+    found = json.loads(line)
+    assert (found["event"], found["user"], found["viewers"]) == ("attach", 'a"b\n', 1)
+    assert found["time"].endswith("Z")
+
+
+def test_or_words_for_people(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CODESESSIONS_LOG_FORMAT", "text")
+    log("detach", viewers=0)
+    assert capsys.readouterr().err.endswith(" event=detach viewers=0\n")
