@@ -1,0 +1,3 @@
+from codesessions_api.main import main
+
+main()

@@ -1,0 +1,132 @@
+"""What the API does with sessions, apart from HTTP."""
+
+from __future__ import annotations
+
+import time
+
+from codesessions_crds.names import API_MANAGER, API_VERSION, name_of_session, new_session_name
+from codesessions_kube.client import KubeClient
+from codesessions_kube.errors import ConflictError, KubeError, NotFoundError
+from codesessions_kube.kinds import CODE_SESSION
+from codesessions_kube.store import Object
+
+from codesessions_api import views
+from codesessions_api.auth import Caller
+from codesessions_api.caches import Caches
+from codesessions_api.problems import Problem, not_found, of_kube
+
+_MISS_SECONDS = 1.0
+_FINISHED = {"completed", "failed"}
+
+
+class Service:
+    """Sessions of the caller's organisation."""
+
+    def __init__(self, client: KubeClient, caches: Caches) -> None:
+        self._client, self._caches = client, caches
+        self._misses: dict[tuple[str, str], float] = {}
+
+    async def create(self, caller: Caller, project_name: str, description: str) -> Object:
+        """Write a new session. Raises Problem."""
+        spec = {"projectName": project_name, "projectDescription": description, "userId": caller.user_id}
+        while True:
+            metadata = {"name": new_session_name(), "namespace": caller.namespace}
+            body = {"apiVersion": API_VERSION, "kind": CODE_SESSION.kind, "metadata": metadata, "spec": spec}
+            try:
+                made = await self._client.create(CODE_SESSION, caller.namespace, body, manager=API_MANAGER)
+            except ConflictError:
+                continue
+            except KubeError as error:
+                raise of_kube(error) from error
+            self._caches.sessions.put(made)
+            return made
+
+    async def get(self, caller: Caller, session_id: str) -> Object:
+        """A session of the caller's organisation. Raises Problem 404."""
+        name = name_of_session(session_id)
+        if name is None:
+            raise not_found(session_id)
+        found = self._caches.sessions.get(caller.namespace, name)
+        if found is None:
+            found = await self._ask(caller.namespace, name)
+        if found is None:
+            raise not_found(session_id)
+        return found
+
+    async def _ask(self, namespace: str, name: str) -> Object | None:
+        """Another replica may have made it a moment ago: ask the API server, once a second at most for one name."""
+        key, now = (namespace, name), time.monotonic()
+        if now - self._misses.get(key, float("-inf")) < _MISS_SECONDS:
+            return None
+        if len(self._misses) > 10_000:
+            self._misses.clear()
+        self._misses[key] = now
+        try:
+            found = await self._client.get(CODE_SESSION, namespace, name)
+        except NotFoundError:
+            return None
+        except KubeError as error:
+            raise of_kube(error) from error
+        self._caches.sessions.put(found)
+        return found
+
+    async def complete(self, caller: Caller, session_id: str) -> None:
+        """Stop a session for good; its record stays. Raises Problem."""
+        resource = await self.get(caller, session_id)
+        if views.status_of(resource) in _FINISHED:
+            return
+        patch = {"spec": {"state": "Completed"}}
+        name = resource["metadata"]["name"]
+        try:
+            changed = await self._client.patch(CODE_SESSION, caller.namespace, name, patch, manager=API_MANAGER)
+        except NotFoundError as error:
+            raise not_found(session_id) from error
+        except KubeError as error:
+            raise of_kube(error) from error
+        self._caches.sessions.put(changed)
+
+    async def until_started(self, resource: Object, seconds: float) -> Object:
+        """Wait until a session no longer is creating, at most `seconds`."""
+        if views.status_of(resource) != "creating":
+            return resource
+        metadata = resource["metadata"]
+        found = await self._caches.sessions.wait_for(
+            metadata["namespace"],
+            metadata["name"],
+            lambda item: item is None or views.status_of(item) != "creating",
+            seconds=seconds,
+        )
+        return found or resource
+
+    async def running(self, caller: Caller, session_id: str, wait: int | None) -> Object:
+        """A session that runs, waiting for it if asked to. Raises Problem 404 or 409."""
+        resource = await self.get(caller, session_id)
+        if wait:
+            resource = await self.until_started(resource, wait)
+        status = views.status_of(resource)
+        if status in _FINISHED:
+            raise Problem(409, "session_completed", f"The session is {status}; create a new one.")
+        if status != "running":
+            message = next(iter(_messages(resource)), "The workspace is being started.")
+            raise Problem(
+                409, "session_not_running", f"The session is {status}: {message}", headers={"Retry-After": "1"}
+            )
+        return resource
+
+    def page(
+        self, caller: Caller, *, limit: int, cursor: str | None, status: str | None
+    ) -> tuple[list[Object], str | None]:
+        """A page of the organisation's sessions, newest first, and the next page's cursor."""
+        items = sorted(self._caches.sessions.items(caller.namespace), key=views.order, reverse=True)
+        if status is not None:
+            items = [item for item in items if views.status_of(item) == status]
+        if cursor is not None:
+            after = views.read_cursor(cursor)
+            items = [item for item in items if views.order(item) < after]
+        page = items[:limit]
+        return page, views.make_cursor(page[-1]) if len(items) > limit else None
+
+
+def _messages(resource: Object) -> list[str]:
+    conditions = (resource.get("status") or {}).get("conditions") or []
+    return [each["message"] for each in conditions if each.get("type") == "Ready" and each.get("message")]
