@@ -7,6 +7,7 @@ cost 100 MB.
 
 from __future__ import annotations
 
+import builtins
 import json
 import os
 import socket
@@ -23,6 +24,8 @@ from codesessions_kube.kinds import Kind
 Object = dict[str, Any]
 TIMEOUT_SECONDS = 15.0
 """After this a request has failed."""
+PAGE = 250
+"""Objects a list asks for at once."""
 SILENCE_SECONDS = 75.0
 """The API server sends a bookmark about every minute; a watch that is silent for longer is dead."""
 _KEEPALIVE = {"TCP_KEEPIDLE": 20, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
@@ -37,6 +40,11 @@ class KubeClient(Protocol):
 
     async def list(self, kind: Kind, namespace: str | None = None, *, selector: str = "") -> tuple[list[Object], str]:
         """All objects of a kind, and the resource version to watch from. `selector` is a label selector."""
+
+    def pages(
+        self, kind: Kind, namespace: str | None = None, *, selector: str = ""
+    ) -> AsyncIterator[tuple[builtins.list[Object], str]]:
+        """As `list`, a page at a time: for many objects of which little is kept. The last resource version counts."""
 
     def watch(self, kind: Kind, version: str, *, selector: str = "", seconds: int = 300) -> AsyncIterator[Object]:
         """Events (`{"type","object"}`) after a resource version, for at most `seconds`.
@@ -86,18 +94,25 @@ class HttpKubeClient:
 
     async def list(self, kind: Kind, namespace: str | None = None, *, selector: str = "") -> tuple[list[Object], str]:
         items: list[Object] = []
-        query = {"limit": "500", **({"labelSelector": selector} if selector else {})}
+        version = ""
+        async for page, version in self.pages(kind, namespace, selector=selector):  # noqa: B007
+            items += page
+        return items, version
+
+    async def pages(
+        self, kind: Kind, namespace: str | None = None, *, selector: str = ""
+    ) -> AsyncIterator[tuple[builtins.list[Object], str]]:
+        query = {"limit": str(PAGE), **({"labelSelector": selector} if selector else {})}
         while True:
-            page = await self._request("GET", kind.path(namespace), query=query)
-            items += page.get("items") or []
-            metadata = page.get("metadata") or {}
+            answer = await self._request("GET", kind.path(namespace), query=query)
+            items, metadata = answer.get("items") or [], answer.get("metadata") or {}
+            for item in items:
+                item.setdefault("apiVersion", kind.api_version)
+                item.setdefault("kind", kind.kind)
+            yield items, str(metadata.get("resourceVersion") or "")
             if not metadata.get("continue"):
-                break
+                return
             query["continue"] = metadata["continue"]
-        for item in items:
-            item.setdefault("apiVersion", kind.api_version)
-            item.setdefault("kind", kind.kind)
-        return items, str(metadata.get("resourceVersion") or "")
 
     async def watch(self, kind: Kind, version: str, *, selector: str = "", seconds: int = 300) -> AsyncIterator[Object]:
         query = {

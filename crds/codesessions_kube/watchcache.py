@@ -109,13 +109,15 @@ class WatchCache(ObjectStore):
         _log.log(level, "the cache of %s is stale: %s", self.kind.plural, message)
 
     async def _relist(self) -> None:
-        items, version = await self._client.list(self.kind, selector=self._selector)
-        listed = {key_of(item) for item in items}
+        listed: set[Key] = set()
+        version = ""
+        async for page, version in self._client.pages(self.kind, selector=self._selector):  # noqa: B007
+            for item in page:
+                listed.add(key_of(item))
+                self.put(item)
         for item in self.items():
             if key_of(item) not in listed:
                 self.remove(key_of(item), int(version) if version.isdigit() else version_of(item))
-        for item in items:
-            self.put(item)
         self._version = version
         self.stale_since = None
         self.synced.set()

@@ -151,8 +151,9 @@ async def forget_gone(client: KubeClient, sessions: ObjectStore) -> None:
 
     What was made after the list is newer than the list, and stays.
     """
-    items, version = await client.list(CODE_SESSION)
-    listed = {key_of(item) for item in items}
+    listed, version = set[Key](), ""
+    async for page, version in client.pages(CODE_SESSION):  # noqa: B007
+        listed.update(key_of(item) for item in page)
     for item in sessions.items():
         if key_of(item) not in listed:
             sessions.remove(key_of(item), int(version))

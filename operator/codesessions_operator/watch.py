@@ -11,6 +11,7 @@ from typing import Any
 
 import kopf
 from codesessions_crds.names import GROUP, VERSION
+from codesessions_kube.client import PAGE
 from codesessions_kube.store import ObjectStore, key_of, version_of
 
 WATCH_SECONDS = 300
@@ -33,7 +34,7 @@ def registry(sessions: ObjectStore) -> kopf.OperatorRegistry:
         settings.watching.server_timeout = WATCH_SECONDS
         settings.watching.client_timeout = WATCH_SECONDS + SILENCE_SECONDS
         settings.watching.inactivity_timeout = SILENCE_SECONDS
-        settings.watching.chunk_size = 500
+        settings.watching.chunk_size = PAGE
         settings.networking.request_timeout = 30
 
     @kopf.on.event(GROUP, VERSION, "codesessions", registry=found)

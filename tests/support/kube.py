@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import builtins
 import copy
 from collections import deque
 from collections.abc import AsyncIterator
@@ -72,6 +73,14 @@ class MemoryKube:
         self._check("list", kind)
         items = [copy.deepcopy(each) for (name, _, _), each in self.objects.items() if name == kind.kind]
         return items, str(self._version)
+
+    async def pages(
+        self, kind: Kind, namespace: str | None = None, *, selector: str = ""
+    ) -> AsyncIterator[tuple[builtins.list[Object], str]]:
+        """One object a page."""
+        items, version = await self.list(kind, namespace)
+        for page in [[item] for item in items] or [[]]:
+            yield page, version
 
     async def watch(self, kind: Kind, version: str, *, selector: str = "", seconds: int = 300) -> AsyncIterator[Object]:
         self._check("watch", kind)
