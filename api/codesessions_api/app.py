@@ -8,10 +8,12 @@ import secrets
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import orjson
 from codesessions_kube.client import KubeClient, connect
+from codesessions_kube.watchcache import WatchCache
 from fastapi import FastAPI, Request, Response
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.exceptions import HTTPException
@@ -39,13 +41,15 @@ class Metrics:
         self.seconds = Histogram("codesessions_api_request_seconds", "Duration.", ["route"], registry=self.registry)
         stale = Gauge("codesessions_api_cache_stale_seconds", "Age of a stale cache.", ["kind"], registry=self.registry)
         for cache in (caches.sessions, caches.keys, caches.namespaces):
-            stale.labels(cache.kind.plural).set_function(
-                lambda cache=cache: 0.0 if cache.stale_since is None else time.monotonic() - cache.stale_since
-            )
+            stale.labels(cache.kind.plural).set_function(partial(_stale_seconds, cache))
+
+
+def _stale_seconds(cache: WatchCache) -> float:
+    return 0.0 if cache.stale_since is None else time.monotonic() - cache.stale_since
 
 
 class Outermost:
-    """Gives each request an id, counts it, and turns a fault into a problem. Plain ASGI: it is on every request's way."""
+    """Gives each request an id and counts it. Plain ASGI: it is on every request's way."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app, self._metrics = app, metrics

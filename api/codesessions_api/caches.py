@@ -1,4 +1,4 @@
-"""What API and gateway know of the cluster, without asking: sessions, keys, and which namespace is which organisation."""
+"""What API and gateway know of the cluster without asking: sessions, keys, and which namespace is an organisation."""
 
 from __future__ import annotations
 

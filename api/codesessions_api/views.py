@@ -23,7 +23,8 @@ def status_of(resource: Object) -> str:
 def session_view(resource: Object, organization_id: str) -> dict[str, Any]:
     """All that the API says of a session."""
     metadata, spec, status = resource["metadata"], resource.get("spec") or {}, resource.get("status") or {}
-    ready = next((each for each in status.get("conditions") or () if each.get("type") == "Ready"), {})
+    conditions: list[Object] = status.get("conditions") or []
+    ready: Object = next((each for each in conditions if each.get("type") == "Ready"), {})
     return {
         "id": session_id(metadata["name"]),
         "projectName": spec.get("projectName", ""),
