@@ -27,7 +27,9 @@ class Hello:
     @classmethod
     def read(cls, message: dict[str, Any]) -> Hello | None:
         """From a packet; None if this is no hello."""
-        if message.get("type") != "hello" or message.get("state") not in {"running", "exited"}:
+        if (message.get("v"), message.get("type")) != (1, "hello"):
+            return None
+        if message.get("state") not in ("running", "exited"):
             return None
         counts = [message.get(name) for name in ("epoch", "taken", "given")]
         if not all(type(count) is int and 0 <= count < 1 << 63 for count in counts):

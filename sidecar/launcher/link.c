@@ -1,9 +1,9 @@
 /* The conversation with the sidecar: one JSON object a packet, and the socket pair that carries the bytes.
  *
  * One end of the pair goes to the sidecar by SCM_RIGHTS (unix(7)) each time one connects. A copy is kept here, so what a
- * killed sidecar had not taken stays in the socket. The hello says how many bytes were ever taken (all that were put in, less
- * what SIOCINQ says is still there, see unix(7) and tcp(7)); by that the next sidecar knows to the byte where its predecessor
- * stopped. The master itself is not handed over: of a tty, nobody can tell how far the last reader came.
+ * killed sidecar had not taken stays in the socket. The hello says how many bytes were ever taken (all that were put in,
+ * less what SIOCINQ says is still there); by that the next sidecar knows to the byte where its predecessor stopped. The
+ * master itself is not handed over: of a tty, nobody can tell how far the last reader came.
  */
 
 #include "workspace.h"

@@ -1,4 +1,4 @@
-/* The workspace's first process: makes the pty, starts the shell on it once, moves the bytes, reaps, and says how it ended. */
+/* The workspace's first process: makes the pty, starts the shell on it once, moves the bytes, reaps, reports the end. */
 
 #include "workspace.h"
 

@@ -33,7 +33,9 @@ def test_a_hello_is_understood() -> None:
 @pytest.mark.parametrize(
     "change",
     [
+        {"v": 2},
         {"type": "exit"},
+        {"state": []},
         {"state": "asleep"},
         {"state": "exited"},
         {"epoch": -1},

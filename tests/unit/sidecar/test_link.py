@@ -62,7 +62,7 @@ async def test_another_may_come_when_the_first_is_gone(here: Place, other: Launc
     assert b"".join(chunk.data for chunk in here.terminal.spool.read(0, 100)) == b"lastfirst"
 
 
-GOOD = b'{"type":"hello","epoch":1,"taken":0,"given":0,"state":"running"}'
+GOOD = b'{"v":1,"type":"hello","epoch":1,"taken":0,"given":0,"state":"running"}'
 
 
 def open_files() -> int:
