@@ -84,6 +84,8 @@ def _chart(provider: Provider, built: images.Images) -> None:
                 "--values=-",
                 "--wait",
                 "--timeout=180s",
+                "--take-ownership",
+                "--force-conflicts",
             ],
             stdin=json.dumps(values),
         )

@@ -10,7 +10,7 @@ import logging
 from typing import Any
 
 import kopf
-from codesessions_crds.names import GROUP, VERSION
+from codesessions_crds.names import GROUP, OPERATOR_MANAGER, VERSION
 from codesessions_kube.client import PAGE
 from codesessions_kube.store import ObjectStore, key_of, version_of
 
@@ -53,5 +53,10 @@ async def run(sessions: ObjectStore, ready: asyncio.Event, stop: asyncio.Event) 
     """Watch until `stop` is set."""
     logging.getLogger("kopf").setLevel(logging.WARNING)
     await kopf.operator(
-        registry=registry(sessions), standalone=True, clusterwide=True, ready_flag=ready, stop_flag=stop
+        registry=registry(sessions),
+        standalone=True,
+        clusterwide=True,
+        identity=OPERATOR_MANAGER,  # else kopf asks for a user's name, which a numeric uid in a container has not
+        ready_flag=ready,
+        stop_flag=stop,
     )
