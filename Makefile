@@ -33,7 +33,8 @@ lint: prepare  ## ruff, mypy --strict, import-linter, generated files
 	@$(PYTHON) -m codesessions_crds.generate --check
 
 bench: prepare install  ## the benchmarks, side by side with peers
-	@$(PYTHON) -m bench
+	@PYTHONPATH=dev:tests $(PYTHON) -m bench.create
+	@PYTHONPATH=dev:tests $(PYTHON) -m bench.latency
 
 .PHONY: launcher
 launcher:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 from codesessions_dev import say
@@ -48,7 +49,7 @@ def demo(provider: Provider) -> None:
     _show(f"POST {BASE}   (Prefer: wait=60; {say.elapsed(time.monotonic() - created_at)})", created)
     session = created["sessionId"]
     _show(f"GET {BASE}/{session}", client.must("GET", f"{BASE}/{session}"))
-    kubectl = [tool("kubectl"), f"--kubeconfig={provider.kubeconfig}", "--namespace=demo"]
+    kubectl: list[str | Path] = [tool("kubectl"), f"--kubeconfig={provider.kubeconfig}", "--namespace=demo"]
     say.line("\n$ kubectl --namespace demo get codesessions,pods")
     say.line(run([*kubectl, "get", "codesessions,pods"]).stdout.rstrip())
     _show(f"POST {BASE}/{session}/input", client.must("POST", f"{BASE}/{session}/input", {"text": COMMAND}))

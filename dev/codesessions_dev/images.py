@@ -72,7 +72,7 @@ def ensure(provider: Provider) -> Images:
 
 def _buildah(*words: str | Path, env: dict[str, str] | None = None) -> str:
     store = cache_root() / "buildah"
-    options = ["--root", store, "--runroot", RUNROOT, "--storage-driver", "overlay"]
+    options: list[str | Path] = ["--root", store, "--runroot", RUNROOT, "--storage-driver", "overlay"]
     return output(["buildah", *options, *words], env=env)
 
 
@@ -109,7 +109,7 @@ def _wheels(name: str) -> Path | None:
     folder = cache_root() / "wheels" / hashlib.sha256(pins.read_bytes()).hexdigest()[:16]
     if not folder.exists():
         partial = folder.with_suffix(".partial")
-        pip = [Path(sys.base_prefix) / "bin" / "python3", "-m", "pip", "download", "--quiet"]
+        pip: list[str | Path] = [Path(sys.base_prefix) / "bin" / "python3", "-m", "pip", "download", "--quiet"]
         target = ["--only-binary=:all:", "--python-version=3.11", f"--dest={partial}"]
         run([*pip, "--require-hashes", *target, "-r", pins])
         partial.rename(folder)

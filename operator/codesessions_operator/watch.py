@@ -10,10 +10,10 @@ import logging
 from typing import Any
 
 import kopf
-from kopf._core.engines.peering import Identity
 from codesessions_crds.names import GROUP, OPERATOR_MANAGER, VERSION
 from codesessions_kube.client import PAGE
 from codesessions_kube.store import ObjectStore, key_of, version_of
+from kopf._core.engines.peering import Identity
 
 WATCH_SECONDS = 300
 SILENCE_SECONDS = 75
@@ -57,7 +57,7 @@ async def run(sessions: ObjectStore, ready: asyncio.Event, stop: asyncio.Event) 
         registry=registry(sessions),
         standalone=True,
         clusterwide=True,
-        identity=Identity(OPERATOR_MANAGER),  # else kopf asks for a user's name, which a numeric uid in a container has not
+        identity=Identity(OPERATOR_MANAGER),  # else kopf asks for a user's name, and a bare uid has none
         ready_flag=ready,
         stop_flag=stop,
     )

@@ -1,4 +1,4 @@
-"""Create -> running, side by side with the same pod made by plain kubectl; and what a session's life costs in API writes.
+"""Create -> running, side by side with the same pod made by plain kubectl; and what a session costs in API writes.
 
 The peer is the session's own pod, claim and secret, taken from a session that ran, under another name, made by
 `kubectl create`, and timed to `condition=Ready` by `kubectl wait`. The two take turns.
@@ -11,10 +11,9 @@ import re
 import time
 from typing import Any
 
+from bench.figures import percentile, summary
 from codesessions_dev import envfile
 from codesessions_dev.client import BASE, Client
-
-from bench.figures import percentile, summary
 from support.kubectl import Kubectl
 from support.session import Sessions
 
@@ -26,7 +25,7 @@ WRITES = re.compile(
 
 
 def writes(kubectl: Kubectl) -> dict[str, int]:
-    """API server writes so far by `VERB resource/subresource`, from its own metrics (leases, which are clocks, left out)."""
+    """API server writes so far by `VERB resource`, from its own metrics; leases, which are clocks, left out."""
     found: dict[str, int] = {}
     for match in WRITES.finditer(kubectl("get", "--raw", "/metrics")):
         if match["resource"] in {"leases", "subjectaccessreviews", "tokenreviews"}:

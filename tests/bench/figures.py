@@ -17,4 +17,5 @@ def summary(name: str, seconds: Sequence[float]) -> str:
     """`name: p50 1.2 ms, p90 ..., min ..., max ... (n=...)`, in milliseconds."""
     points = ("p50", 0.5), ("p90", 0.9), ("p99", 0.99)
     parts = [f"{label} {percentile(seconds, share) * 1000:.1f}" for label, share in points]
-    return f"{name}: {', '.join(parts)}, min {min(seconds) * 1000:.1f}, max {max(seconds) * 1000:.1f} ms (n={len(seconds)})"
+    extremes = f"min {min(seconds) * 1000:.1f}, max {max(seconds) * 1000:.1f} ms"
+    return f"{name}: {', '.join(parts)}, {extremes} (n={len(seconds)})"

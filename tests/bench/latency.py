@@ -10,11 +10,10 @@ import time
 from queue import Queue
 from urllib.parse import urlsplit
 
+from bench.figures import summary
 from codesessions_dev import envfile
 from codesessions_dev.client import Client
 from codesessions_dev.envfile import Access
-
-from bench.figures import summary
 from support.kubectl import Kubectl
 from support.session import Sessions
 

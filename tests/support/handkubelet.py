@@ -115,6 +115,6 @@ class HandSession:
         return uid
 
     def events(self) -> list[str]:
-        """Reasons of its events."""
+        """Reasons of its events, in no particular order: their times are whole seconds."""
         selector = f"--field-selector=involvedObject.name={self.name}"
-        return [each["reason"] for each in self._kubectl.list("events", selector, "--sort-by=.lastTimestamp")]
+        return [each["reason"] for each in self._kubectl.list("events", selector)]

@@ -162,8 +162,8 @@ class Rig:
         deadline = time.monotonic() + seconds
         while (
             (page := self.page(0, wait=1))["exit"] is None
-            or page["chunks"]
-            and page["chunks"][-1]["seq"] < page["lastSeq"]
+            or (page["chunks"]
+            and page["chunks"][-1]["seq"] < page["lastSeq"])
         ):
             assert time.monotonic() < deadline, f"no exit: {page}"
             if page["exit"] is None and page["chunks"]:

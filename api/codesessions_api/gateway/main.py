@@ -35,7 +35,7 @@ async def serve(settings: Settings) -> None:
 
 def main() -> None:
     """Entry point. Exit code 2 for settings that cannot be."""
-    epilog = "Settings, from the environment: CODESESSIONS_LISTEN, _MASTER_KEY_FILE, _ALLOWED_ORIGINS, _LOG_LEVEL, _LOG_FORMAT."
+    epilog = "Settings: CODESESSIONS_LISTEN, _MASTER_KEY_FILE, _ALLOWED_ORIGINS, _LOG_LEVEL, _LOG_FORMAT."
     argparse.ArgumentParser(prog="codesessions-gateway", description="The PTY gateway.", epilog=epilog).parse_args()
     try:
         settings = read_settings("0.0.0.0:8081")

@@ -1,7 +1,7 @@
 """Connections: handshake, check, splice.
 
-A refusal is an HTTP problem for a program, and for a browser (it sends Origin, and cannot read a status) a WebSocket that
-closes at once with a code. A session that does not run, or cannot be reached, closes with a code for everybody.
+A refusal is an HTTP problem for a program, and for a browser (it sends Origin, and cannot read a status) a WebSocket
+that closes at once with a code. A session that does not run, or cannot be reached, closes with a code for everybody.
 """
 
 from __future__ import annotations
@@ -83,13 +83,7 @@ class Gateway:
             if request.path in {"/healthz", "/readyz", "/metrics"}:
                 self._operations(request, writer)
                 return
-            if not request.is_upgrade:
-                detail = "This is a WebSocket endpoint: connect with a WebSocket client and the header X-API-Key."
-                raise Problem(
-                    426, "upgrade_required", detail, headers={"Upgrade": "websocket", "Connection": "Upgrade"}
-                )
-            if self.connections >= MAX_CONNECTIONS or self._stopping.is_set():
-                raise Problem(503, "overloaded", "Try again.", headers={"Retry-After": "1"})
+            self._check_upgrade(request)
             resource, scope, user = self._admit(request)
         except Problem as problem:
             self._refuse(request, problem, writer)
@@ -100,6 +94,14 @@ class Gateway:
             await self._relay(request, resource, scope, user, reader, writer)
         finally:
             self.connections -= 1
+
+    def _check_upgrade(self, request: Handshake) -> None:
+        """Raises Problem for what is no WebSocket, or one too many."""
+        if not request.is_upgrade:
+            detail = "This is a WebSocket endpoint: connect with a WebSocket client and the header X-API-Key."
+            raise Problem(426, "upgrade_required", detail, headers={"Upgrade": "websocket", "Connection": "Upgrade"})
+        if self.connections >= MAX_CONNECTIONS or self._stopping.is_set():
+            raise Problem(503, "overloaded", "Try again.", headers={"Retry-After": "1"})
 
     # -- who, and to what
 

@@ -5,6 +5,14 @@ from pathlib import Path
 
 import pytest
 from support.sidecar import LAUNCHER, Rig
+from unit.launcher.survivors import end_survivors
+
+
+@pytest.fixture(autouse=True)
+def no_survivors(tmp_path: Path) -> Iterator[None]:
+    """Nothing of a test outlives it."""
+    yield
+    end_survivors(tmp_path)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from support.sidecar import LAUNCHER, until
+from unit.launcher.survivors import end_survivors
 
 DEADLINE = 10.0
 
@@ -146,6 +147,7 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
     made = Rig(tmp_path)
     yield made
     made.close()
+    end_survivors(tmp_path)
 
 
 # -- the shell and its terminal
