@@ -160,10 +160,8 @@ class Rig:
     def until_exit(self, *, seconds: float = 15) -> dict[str, Any]:
         """The page that says how the shell ended, with all output before it."""
         deadline = time.monotonic() + seconds
-        while (
-            (page := self.page(0, wait=1))["exit"] is None
-            or (page["chunks"]
-            and page["chunks"][-1]["seq"] < page["lastSeq"])
+        while (page := self.page(0, wait=1))["exit"] is None or (
+            page["chunks"] and page["chunks"][-1]["seq"] < page["lastSeq"]
         ):
             assert time.monotonic() < deadline, f"no exit: {page}"
             if page["exit"] is None and page["chunks"]:

@@ -66,18 +66,20 @@ def test_deleting_the_resource_takes_every_child_with_it(kubectl: Kubectl, sessi
 
 def test_what_kubectl_shows_tells_the_story(kubectl: Kubectl, sessions: Sessions) -> None:
     session = sessions.create("story")
-    table = kubectl("get", "cs", session.name)
+    table = kubectl("get", "csess", session.name)
     assert "story" in table
     assert "Running" in table
     assert "projectName" in kubectl("explain", "codesession.spec")
-    assert "Events:" in kubectl("describe", "cs", session.name)
+    assert "Events:" in kubectl("describe", "csess", session.name)
 
 
 def test_state_completed_set_by_kubectl_stops_the_workspace_and_is_final(kubectl: Kubectl, sessions: Sessions) -> None:
     session = sessions.create("stopped")
-    kubectl("patch", "cs", session.name, "--type=merge", "-p", json.dumps({"spec": {"state": "Completed"}}))
+    kubectl("patch", "csess", session.name, "--type=merge", "-p", json.dumps({"spec": {"state": "Completed"}}))
     session.until_phase("completed")
     kubectl.wait(f"pod/{session.pod}", "delete")
-    again = kubectl.tries("patch", "cs", session.name, "--type=merge", "-p", json.dumps({"spec": {"state": "Running"}}))
+    again = kubectl.tries(
+        "patch", "csess", session.name, "--type=merge", "-p", json.dumps({"spec": {"state": "Running"}})
+    )
     assert again.returncode != 0
     assert "final" in again.stderr

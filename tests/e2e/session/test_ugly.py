@@ -50,9 +50,9 @@ def test_a_secret_that_is_missing_is_named(sessions: Sessions) -> None:
 
 def test_suspending_says_not_yet_and_leaves_the_session_running(kubectl: Kubectl, sessions: Sessions) -> None:
     session = sessions.create("suspend")
-    kubectl("patch", "cs", session.name, "--type=merge", "-p", json.dumps({"spec": {"state": "Suspended"}}))
+    kubectl("patch", "csess", session.name, "--type=merge", "-p", json.dumps({"spec": {"state": "Suspended"}}))
     session.until_reason("SuspendNotSupported")
-    kubectl("patch", "cs", session.name, "--type=merge", "-p", json.dumps({"spec": {"state": "Running"}}))
+    kubectl("patch", "csess", session.name, "--type=merge", "-p", json.dumps({"spec": {"state": "Running"}}))
     session.until_phase("running")
     assert session.run("echo still here") == "still here"
 
