@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import string
 import hmac
 import json
+import string
 
 import pytest
 from codesessions_crds.credentials import (
