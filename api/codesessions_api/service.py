@@ -15,6 +15,8 @@ from codesessions_api.auth import Caller
 from codesessions_api.caches import Caches
 from codesessions_api.problems import Problem, not_found, of_kube
 
+START_TIMEOUT_SECONDS = 600
+"""Many sessions made at once wait for one another's volumes and image pulls; a caller's patience is its own affair."""
 _MISS_SECONDS = 1.0
 _FINISHED = {"completed", "failed"}
 
@@ -28,7 +30,12 @@ class Service:
 
     async def create(self, caller: Caller, project_name: str, description: str) -> Object:
         """Write a new session. Raises Problem."""
-        spec = {"projectName": project_name, "projectDescription": description, "userId": caller.user_id}
+        spec = {
+            "projectName": project_name,
+            "projectDescription": description,
+            "userId": caller.user_id,
+            "startTimeoutSeconds": START_TIMEOUT_SECONDS,
+        }
         while True:
             metadata = {"name": new_session_name(), "namespace": caller.namespace}
             body = {"apiVersion": API_VERSION, "kind": CODE_SESSION.kind, "metadata": metadata, "spec": spec}
