@@ -1,43 +1,58 @@
-"""Request bodies and parameters: bounded, parsed, checked; every refusal names the place."""
+"""Request bodies: bounded, parsed, checked; every refusal names the place (JSON pointer, RFC 6901)."""
 
 from __future__ import annotations
 
-import re
-from typing import Any, TypeVar
+import asyncio
+import json
+from typing import Any, ClassVar, NoReturn, TypeVar
 
-import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
+from codesessions_api.parameters import MAX_SEQ
 from codesessions_api.problems import Problem
 
 MAX_TEXT_BYTES = 1 << 20
-MAX_BODY_BYTES = 6 * MAX_TEXT_BYTES + 4096
-"""A character of text is at most six bytes of JSON (\\u001b)."""
-MAX_WAIT_SECONDS = 60
-_WAIT = re.compile(r'(?:^|[,;\s])wait\s*=\s*"?(\d{1,9})"?(?=$|[,;\s])', re.IGNORECASE)
+BODY_SECONDS = 30.0
+"""How long a body may take to arrive."""
 
 
 class Body(BaseModel):
     """A request body: unknown fields are refused, so that a misspelt one is noticed."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, alias_generator=to_camel, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", strict=True, alias_generator=to_camel, populate_by_name=False)
+
+    max_bytes: ClassVar[int] = 4096
+    """What the whole body may measure."""
 
 
 class CreateSession(Body):
+    """What a new session is for."""
+
+    max_bytes: ClassVar[int] = 64 << 10  # 4,224 characters at up to 12 bytes each (\ud83d\ude00)
+
     project_name: str = Field(min_length=1, max_length=128, description="Name of the project, for people.")
     project_description: str = Field(max_length=4096, description="What the project is about, for people.")
 
 
 class SendInput(Body):
+    """What is typed."""
+
+    max_bytes: ClassVar[int] = 6 * MAX_TEXT_BYTES + 4096  # one byte of text is at most six of JSON (\u001b)
+
     text: str = Field(description="What is typed, at most 1 MiB of UTF-8. A newline runs a command.")
     input_seq: int | None = Field(
-        default=None, ge=1, le=2**63 - 1, description="Counts up; a number that was taken before is not typed again."
+        default=None,
+        ge=1,
+        le=MAX_SEQ,
+        description="Counts up; what has a number that was taken before is not typed again, so a retry is safe.",
     )
 
 
 class Resize(Body):
+    """The size of the terminal in characters."""
+
     rows: int = Field(ge=1, le=10_000, description="Height in characters.")
     cols: int = Field(ge=1, le=10_000, description="Width in characters.")
 
@@ -46,51 +61,72 @@ Model = TypeVar("Model", bound=Body)
 
 
 async def read_body(request: Request, model: type[Model]) -> Model:
-    """The body as a model. Raises Problem 400, 413, 415 or 422."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind not in {"application/json", ""} and not kind.endswith("+json"):
-        raise Problem(415, "unsupported_media_type", "Send application/json.")
-    declared = request.headers.get("content-length", "0")
-    if declared.isdigit() and int(declared) > MAX_BODY_BYTES:
-        raise _too_large()
-    raw = bytearray()
-    async for part in request.stream():
-        raw += part
-        if len(raw) > MAX_BODY_BYTES:
-            raise _too_large()
+    """The body as a model. Raises Problem 400, 408, 413, 415 or 422."""
+    kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise Problem(415, "unsupported_media_type", "Send Content-Type: application/json.")
+    raw = await _bounded(request, model.max_bytes)
     try:
-        value: Any = orjson.loads(bytes(raw))
-    except orjson.JSONDecodeError as error:
-        raise Problem(400, "malformed_json", f"The body is not JSON: {error}") from error
-    try:
-        return model.model_validate(value)
+        return model.model_validate(parse(raw))
     except ValidationError as error:
-        errors = [
-            {"pointer": "/" + "/".join(map(str, each["loc"])), "detail": each["msg"]}
-            for each in error.errors(include_url=False, include_context=False, include_input=False)
-        ]
-        unknown = any(each["type"] == "extra_forbidden" for each in error.errors())
-        code = "unknown_field" if unknown else "invalid_body"
-        raise Problem(422, code, "; ".join(f"{e['pointer']}: {e['detail']}" for e in errors), errors=errors) from error
+        _refuse(error)
 
 
-def _too_large() -> Problem:
-    return Problem(413, "too_large", f"The body is over {MAX_BODY_BYTES} bytes; send text in parts of at most 1 MiB.")
+async def _bounded(request: Request, limit: int) -> bytes:
+    declared = request.headers.get("content-length", "")
+    if declared.isascii() and declared.isdigit() and (len(declared) > 12 or int(declared) > limit):
+        raise _too_large(limit)
+    raw = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for part in request.stream():
+                raw += part
+                if len(raw) > limit:
+                    raise _too_large(limit)
+    except TimeoutError as error:
+        detail = f"The body did not arrive within {BODY_SECONDS:.0f} s."
+        raise Problem(408, "request_timeout", detail, headers={"Connection": "close"}) from error
+    except ClientDisconnect as error:
+        raise Problem(400, "malformed_json", "The body ended early.") from error
+    return bytes(raw)
 
 
-def whole_number(request: Request, name: str, otherwise: int, least: int, most: int) -> int:
-    """A query parameter. Raises Problem 422 that names it."""
-    texts = request.query_params.getlist(name)
-    if not texts:
-        return otherwise
-    text = texts[-1]
-    if not (text.isascii() and text.isdigit() and len(text) < 20 and least <= int(text) <= most):
-        detail = f"{name} must be a whole number from {least} to {most}"
-        raise Problem(422, "invalid_parameter", detail, errors=[{"pointer": name, "detail": detail}])
-    return int(text)
+def parse(raw: bytes) -> Any:
+    """JSON (RFC 8259) without its ambiguities: UTF-8, no NaN, no member twice. Raises Problem 400."""
+    try:
+        return json.loads(raw.decode(), parse_constant=_no_constant, object_pairs_hook=_members)
+    except RecursionError as error:
+        raise Problem(400, "malformed_json", "The body is nested too deeply.") from error
+    except ValueError as error:
+        raise Problem(400, "malformed_json", f"The body is not JSON: {error}") from error
 
 
-def preferred_wait(request: Request) -> int | None:
-    """Seconds of `Prefer: wait=N` (RFC 7240, section 4.3), at most 60; None without one."""
-    found = _WAIT.search(request.headers.get("prefer", ""))
-    return min(int(found[1]), MAX_WAIT_SECONDS) if found else None
+def _no_constant(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no JSON")
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a member is there twice")
+    return found
+
+
+def _refuse(error: ValidationError) -> NoReturn:
+    errors, codes = [], set()
+    for each in error.errors(include_url=False, include_context=False, include_input=False)[:20]:
+        place = "".join(f"/{_printable(str(part)).replace('~', '~0').replace('/', '~1')}" for part in each["loc"])
+        errors.append({"pointer": place, "detail": each["msg"]})
+        codes.add(each["type"])
+    code = "unknown_field" if codes == {"extra_forbidden"} else "invalid_body"
+    detail = "; ".join(f"{each['pointer'] or 'the body'}: {each['detail']}" for each in errors)
+    raise Problem(422, code, detail, errors=errors) from error
+
+
+def _printable(name: str) -> str:
+    """A member's name as it may be repeated: no half surrogates, not endless."""
+    return name[:128].encode("utf-8", "replace").decode()
+
+
+def _too_large(limit: int) -> Problem:
+    return Problem(413, "too_large", f"The body is over {limit} bytes; text goes in parts of at most 1 MiB.")

@@ -3,13 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 
 from codesessions_crds.names import ORGANIZATION_LABEL
 from codesessions_kube.client import KubeClient
 from codesessions_kube.kinds import API_KEY, CODE_SESSION, NAMESPACE
-from codesessions_kube.store import Object
+from codesessions_kube.store import Key, Object
 from codesessions_kube.watchcache import WatchCache
+
+_METADATA = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp", "deletionTimestamp")
+_SPEC = ("projectName", "projectDescription", "userId", "state")
+_STATUS = ("phase", "ptyEndpoint", "updatedAt", "exitCode")
+
+
+def trim_session(item: Object) -> Object:
+    """What is read of a CodeSession. The rest, environment variables above all, can be megabytes."""
+    spec, status = item.get("spec") or {}, item.get("status") or {}
+    kept = _only(status, _STATUS)
+    kept["conditions"] = [each for each in status.get("conditions") or () if each.get("type") == "Ready"]
+    kept["pod"] = _only(status.get("pod") or {}, ("ip", "uid"))
+    return {"metadata": _only(item["metadata"], _METADATA), "spec": _only(spec, _SPEC), "status": kept}
+
+
+def trim_key(item: Object) -> Object:
+    """An APIKey without labels and annotations."""
+    return {"metadata": _only(item["metadata"], _METADATA), "spec": item.get("spec") or {}}
+
+
+def trim_namespace(item: Object) -> Object:
+    """A namespace's name and its organisation."""
+    labels = _only(item["metadata"].get("labels") or {}, (ORGANIZATION_LABEL,))
+    return {"metadata": {**_only(item["metadata"], _METADATA), "labels": labels}}
+
+
+def _only(item: Object, names: Iterable[str]) -> Object:
+    return {name: item[name] for name in names if name in item}
 
 
 def _hash_of(item: Object) -> Iterable[str]:
@@ -17,27 +46,37 @@ def _hash_of(item: Object) -> Iterable[str]:
     return (found,) if isinstance(found, str) else ()
 
 
-class Caches:
-    """Three watch caches that are started and stopped together."""
+def _name_of(item: Object) -> Iterable[str]:
+    return (item["metadata"]["name"],)
 
-    def __init__(self, client: KubeClient) -> None:
-        self.sessions = WatchCache(client, CODE_SESSION)
-        self.keys = WatchCache(client, API_KEY, index=_hash_of)
-        self.namespaces = WatchCache(client, NAMESPACE, selector=ORGANIZATION_LABEL)
+
+class Caches:
+    """Three watch caches that are started and stopped together. `key_changed` is told which APIKey has changed."""
+
+    def __init__(self, client: KubeClient, *, key_changed: Callable[[Key], None] = lambda _: None) -> None:
+        self.sessions = WatchCache(client, CODE_SESSION, index=_name_of, transform=trim_session)
+        self.keys = WatchCache(client, API_KEY, index=_hash_of, transform=trim_key, changed=key_changed)
+        self.namespaces = WatchCache(client, NAMESPACE, selector=ORGANIZATION_LABEL, transform=trim_namespace)
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
-    def _all(self) -> tuple[WatchCache, WatchCache, WatchCache]:
+    def all(self) -> tuple[WatchCache, WatchCache, WatchCache]:
+        """All of them."""
         return self.sessions, self.keys, self.namespaces
 
     @property
     def synced(self) -> bool:
         """Whether all have been filled once."""
-        return all(cache.synced.is_set() for cache in self._all)
+        return all(cache.synced.is_set() for cache in self.all)
+
+    def stale_seconds(self) -> dict[str, float]:
+        """By kind, for how long changes may have been missed."""
+        now = time.monotonic()
+        return {each.kind.plural: 0.0 if each.stale_since is None else now - each.stale_since for each in self.all}
 
     def start(self) -> None:
         """Begin to fill them."""
-        self._tasks = [asyncio.create_task(cache.run()) for cache in self._all]
+        self._tasks = [asyncio.create_task(cache.run()) for cache in self.all]
 
     async def stop(self) -> None:
         """Stop watching."""

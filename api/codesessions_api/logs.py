@@ -26,9 +26,20 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line)
 
 
+class TextFormatter(logging.Formatter):
+    """A record as a line for people, with the fields behind it."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields = "".join(f" {name}={value}" for name, value in getattr(record, "fields", {}).items())
+        return super().format(record) + fields
+
+
 def configure(level: str, form: str) -> None:
-    """Set up the root logger. Raises ValueError for an unknown level."""
+    """Set up the root logger. Audit lines are written at every level."""
     handler = logging.StreamHandler(sys.stdout)
-    text = logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
-    handler.setFormatter(JsonFormatter() if form == "json" else text)
+    handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.getLogger("audit").setLevel(logging.INFO)

@@ -1,40 +1,74 @@
-"""Start the REST API."""
+"""Start the REST API, and leave well."""
 
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
+from types import FrameType
 
 import uvicorn
 
 from codesessions_api import logs
-from codesessions_api.app import make_app
-from codesessions_api.settings import SettingsError, read_settings
+from codesessions_api.app import Application
+from codesessions_api.http11 import HttpProtocol
+from codesessions_api.settings import ApiSettings, SettingsError, describe, read_settings
+
+KEEP_ALIVE_SECONDS = 75
+"""Longer than the 60 s that ingress controllers keep idle connections, so that it is them who close."""
+GRACE_SECONDS = 20
+
+
+class Server(uvicorn.Server):
+    """uvicorn, which tells the application at once that it must leave: long polls are answered, not waited for."""
+
+    def __init__(self, config: uvicorn.Config, application: Application) -> None:
+        super().__init__(config)
+        self._application = application
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._application.leave()
+        super().handle_exit(sig, frame)
 
 
 def main() -> None:
-    """Entry point. Exit code 2 for settings that cannot be."""
-    epilog = "Settings, from the environment: CODESESSIONS_LISTEN, _MASTER_KEY_FILE, _LOG_LEVEL, _LOG_FORMAT."
-    argparse.ArgumentParser(prog="codesessions-api", description="The REST API.", epilog=epilog).parse_args()
+    """Entry point. Exit code 2 for settings that cannot be, 3 if it could not start."""
+    argparse.ArgumentParser(
+        prog="codesessions-api",
+        description="The REST API of Code Sessions.",
+        epilog=describe(ApiSettings),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    ).parse_args()
     try:
-        settings = read_settings("0.0.0.0:8080")
-        logs.configure(settings.log_level, settings.log_format)
-    except (SettingsError, ValueError) as error:
+        settings = read_settings(ApiSettings)
+    except SettingsError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(2)
+    logs.configure(settings.log_level, settings.log_format)
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    application = Application(
+        settings.master_key, pty_base_url=settings.pty_base_url, request_limit=settings.request_limit
+    )
     host, port = settings.address
-    uvicorn.run(
-        make_app(settings.master_key),
+    config = uvicorn.Config(
+        application.asgi,
         host=host,
         port=port,
         loop="uvloop",
-        http="httptools",
+        http=HttpProtocol,
+        ws="none",
+        lifespan="on",
         access_log=False,
         log_config=None,
         server_header=False,
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=20,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=GRACE_SECONDS,
     )
+    server = Server(config, application)
+    server.run()
+    if not server.started:
+        sys.exit(3)
 
 
 if __name__ == "__main__":

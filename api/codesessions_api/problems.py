@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -9,10 +10,12 @@ from typing import Any
 from codesessions_kube.errors import ForbiddenError, InvalidError, KubeError, UnavailableError
 
 MEDIA_TYPE = "application/problem+json"
+_LONGEST_DETAIL = 2000
+_log = logging.getLogger(__name__)
 
 
 class Problem(Exception):  # noqa: N818 - the RFC's own word
-    """A refusal."""
+    """A refusal. `errors` say where in a body (JSON pointer, RFC 6901) or which parameter."""
 
     def __init__(
         self,
@@ -24,7 +27,7 @@ class Problem(Exception):  # noqa: N818 - the RFC's own word
         errors: list[dict[str, str]] | None = None,
     ) -> None:
         super().__init__(detail)
-        self.status, self.code, self.detail = status, code, detail
+        self.status, self.code, self.detail = status, code, detail[:_LONGEST_DETAIL]
         self.headers = dict(headers or {})
         self.errors = errors
 
@@ -41,9 +44,24 @@ class Problem(Exception):  # noqa: N818 - the RFC's own word
         return found if self.errors is None else {**found, "errors": self.errors}
 
 
+def try_again(status: int, code: str, detail: str, *, seconds: int = 1) -> Problem:
+    """A refusal that may be over in `seconds` (Retry-After, RFC 9110 section 10.2.3)."""
+    return Problem(status, code, detail, headers={"Retry-After": str(seconds)})
+
+
 def not_found(session_id: str) -> Problem:
     """No such session, or none that this caller may know of."""
     return Problem(404, "session_not_found", f"There is no session {session_id[:64]!r}.")
+
+
+def fault_of_ours() -> Problem:
+    """What should not happen."""
+    return Problem(500, "internal_error", "A fault of ours; it was logged under this request's id.")
+
+
+def bad_parameter(name: str, detail: str) -> Problem:
+    """A query parameter that cannot be."""
+    return Problem(422, "invalid_parameter", f"{name} {detail}", errors=[{"pointer": name, "detail": detail}])
 
 
 def of_kube(error: KubeError) -> Problem:
@@ -51,12 +69,13 @@ def of_kube(error: KubeError) -> Problem:
     if isinstance(error, ForbiddenError):
         if error.is_quota:
             return Problem(403, "quota_exceeded", f"The organisation's quota is used up: {error.message}")
-        return Problem(403, "forbidden_by_cluster", f"The cluster refuses it: {error.message}")
+        if (
+            " cannot " not in error.message or "User " not in error.message
+        ):  # not RBAC: admission, a namespace that goes
+            return Problem(403, "forbidden_by_cluster", f"The cluster refuses it: {error.message}")
     if isinstance(error, InvalidError):
         return Problem(422, "invalid", f"The cluster refuses it: {error.message}")
     if isinstance(error, UnavailableError):
-        detail = "The Kubernetes API server does not answer; try again."
-        return Problem(503, "kubernetes_unavailable", detail, headers={"Retry-After": "2"})
-    return Problem(
-        503, "kubernetes_error", f"The Kubernetes API server says: {error.message}", headers={"Retry-After": "2"}
-    )
+        return try_again(503, "kubernetes_unavailable", "The Kubernetes API server does not answer.", seconds=2)
+    _log.error("the Kubernetes API server refuses this program: %s", error.message)
+    return try_again(503, "kubernetes_error", "The cluster does not let this program do its work.", seconds=5)

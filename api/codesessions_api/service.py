@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import heapq
+import random
 import time
 
 from codesessions_crds.names import API_MANAGER, API_VERSION, name_of_session, new_session_name
@@ -13,43 +16,47 @@ from codesessions_kube.store import Object
 from codesessions_api import views
 from codesessions_api.auth import Caller
 from codesessions_api.caches import Caches
-from codesessions_api.problems import Problem, not_found, of_kube
+from codesessions_api.problems import Problem, not_found, of_kube, try_again
 
 START_TIMEOUT_SECONDS = 600
 """Many sessions made at once wait for one another's volumes and image pulls; a caller's patience is its own affair."""
-_MISS_SECONDS = 1.0
-_FINISHED = {"completed", "failed"}
+CREATE_TRIES = 5
+"""A name can be taken, and a quota's counter can be written by two at once: both are conflicts that pass."""
+MISS_SECONDS = 1.0
+_MISSES_KEPT = 10_000
 
 
 class Service:
-    """Sessions of the caller's organisation."""
+    """Sessions of the caller's organisation. Every call raises Problem."""
 
     def __init__(self, client: KubeClient, caches: Caches) -> None:
         self._client, self._caches = client, caches
         self._misses: dict[tuple[str, str], float] = {}
 
     async def create(self, caller: Caller, project_name: str, description: str) -> Object:
-        """Write a new session. Raises Problem."""
+        """Write a new session, as nothing but a resource; the operator does the rest."""
         spec = {
             "projectName": project_name,
             "projectDescription": description,
             "userId": caller.user_id,
             "startTimeoutSeconds": START_TIMEOUT_SECONDS,
         }
-        while True:
+        for _ in range(CREATE_TRIES):
             metadata = {"name": new_session_name(), "namespace": caller.namespace}
             body = {"apiVersion": API_VERSION, "kind": CODE_SESSION.kind, "metadata": metadata, "spec": spec}
             try:
                 made = await self._client.create(CODE_SESSION, caller.namespace, body, manager=API_MANAGER)
             except ConflictError:
+                await asyncio.sleep(random.uniform(0.01, 0.1))  # noqa: S311 - jitter
                 continue
             except KubeError as error:
                 raise of_kube(error) from error
             self._caches.sessions.put(made)
             return made
+        raise try_again(503, "kubernetes_unavailable", "The cluster is busy with other sessions.")
 
     async def get(self, caller: Caller, session_id: str) -> Object:
-        """A session of the caller's organisation. Raises Problem 404."""
+        """A session of the caller's organisation, 404 without it."""
         name = name_of_session(session_id)
         if name is None:
             raise not_found(session_id)
@@ -63,14 +70,15 @@ class Service:
     async def _ask(self, namespace: str, name: str) -> Object | None:
         """Another replica may have made it a moment ago: ask the API server, once a second at most for one name."""
         key, now = (namespace, name), time.monotonic()
-        if now - self._misses.get(key, float("-inf")) < _MISS_SECONDS:
+        if now - self._misses.get(key, float("-inf")) < MISS_SECONDS:
             return None
-        if len(self._misses) > 10_000:
-            self._misses.clear()
-        self._misses[key] = now
+        while len(self._misses) >= _MISSES_KEPT:
+            del self._misses[next(iter(self._misses))]
         try:
             found = await self._client.get(CODE_SESSION, namespace, name)
         except NotFoundError:
+            self._misses.pop(key, None)
+            self._misses[key] = now
             return None
         except KubeError as error:
             raise of_kube(error) from error
@@ -78,9 +86,9 @@ class Service:
         return found
 
     async def complete(self, caller: Caller, session_id: str) -> None:
-        """Stop a session for good; its record stays. Raises Problem."""
+        """Stop a session for good; its record stays. Once it has ended this does nothing."""
         resource = await self.get(caller, session_id)
-        if views.status_of(resource) in _FINISHED:
+        if views.status_of(resource) in views.FINISHED:
             return
         patch = {"spec": {"state": "Completed"}}
         name = resource["metadata"]["name"]
@@ -93,7 +101,7 @@ class Service:
         self._caches.sessions.put(changed)
 
     async def until_started(self, resource: Object, seconds: float) -> Object:
-        """Wait until a session no longer is creating, at most `seconds`."""
+        """Wait until a session no longer is creating, at most `seconds`; returns it as it is then."""
         if views.status_of(resource) != "creating":
             return resource
         metadata = resource["metadata"]
@@ -105,35 +113,25 @@ class Service:
         )
         return found or resource
 
-    async def running(self, caller: Caller, session_id: str, wait: int | None) -> Object:
-        """A session that runs, waiting for it if asked to. Raises Problem 404 or 409."""
-        resource = await self.get(caller, session_id)
-        if wait:
-            resource = await self.until_started(resource, wait)
-        status = views.status_of(resource)
-        if status in _FINISHED:
-            raise Problem(409, "session_completed", f"The session is {status}; create a new one.")
-        if status != "running":
-            message = next(iter(_messages(resource)), "The workspace is being started.")
-            raise Problem(
-                409, "session_not_running", f"The session is {status}: {message}", headers={"Retry-After": "1"}
-            )
-        return resource
-
     def page(
         self, caller: Caller, *, limit: int, cursor: str | None, status: str | None
     ) -> tuple[list[Object], str | None]:
         """A page of the organisation's sessions, newest first, and the next page's cursor."""
-        items = sorted(self._caches.sessions.items(caller.namespace), key=views.order, reverse=True)
+        items = self._caches.sessions.items(caller.namespace)
         if status is not None:
             items = [item for item in items if views.status_of(item) == status]
         if cursor is not None:
             after = views.read_cursor(cursor)
             items = [item for item in items if views.order(item) < after]
-        page = items[:limit]
-        return page, views.make_cursor(page[-1]) if len(items) > limit else None
+        page = heapq.nlargest(limit + 1, items, key=views.order)
+        return page[:limit], views.make_cursor(page[limit - 1]) if len(page) > limit else None
 
 
-def _messages(resource: Object) -> list[str]:
-    conditions = (resource.get("status") or {}).get("conditions") or []
-    return [each["message"] for each in conditions if each.get("type") == "Ready" and each.get("message")]
+def check_running(resource: Object) -> None:
+    """Raises Problem 409 for a session at whose terminal nothing can be done."""
+    status = views.status_of(resource)
+    if status in views.FINISHED:
+        raise Problem(409, "session_completed", f"The session is {status}; create a new one.")
+    if status != "running":
+        message = views.ready_of(resource).get("message") or "The workspace is being started."
+        raise try_again(409, "session_not_running", f"The session is {status}: {message}")

@@ -4,35 +4,38 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any, TypeVar
 
 from codesessions_crds.credentials import master_key_of
+
+PREFIX = "CODESESSIONS_"
 
 
 class SettingsError(Exception):
     """The environment says something that cannot be."""
 
 
+def _setting(default: str, text: str) -> Any:
+    return field(default=default, metadata={"help": text})
+
+
 @dataclass(frozen=True)
 class Settings:
-    """Every setting; the environment variable is CODESESSIONS_ and the name in capitals."""
+    """What both programs are told. The environment variable is CODESESSIONS_ and the name in capitals."""
 
-    listen: str
-    """HOST:PORT to serve on."""
-    master_key_file: str = "/etc/codesessions/master-key"
-    """File with the master key, at least 32 bytes."""
-    allowed_origins: str = ""
-    """Gateway: origins of browsers that may connect besides its own, separated by commas."""
-    log_level: str = "INFO"
-    log_format: str = "json"
+    listen: str = _setting("", "HOST:PORT to serve on")
+    master_key_file: str = _setting("/etc/codesessions/master-key", "file with the master key, at least 32 bytes")
+    log_level: str = _setting("INFO", "DEBUG, INFO, WARNING or ERROR")
+    log_format: str = _setting("json", "json or text")
 
     @property
     def address(self) -> tuple[str, int]:
         """Host and port of `listen`. Raises SettingsError."""
         host, _, port = self.listen.rpartition(":")
-        if not port.isdigit() or int(port) > 65535:
-            raise SettingsError(f"CODESESSIONS_LISTEN must be HOST:PORT, it is {self.listen!r}")
+        if not (port.isascii() and port.isdigit() and len(port) < 6 and int(port) <= 65535):
+            raise SettingsError(f"{PREFIX}LISTEN must be HOST:PORT, it is {self.listen!r}")
         return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104
 
     @property
@@ -41,16 +44,90 @@ class Settings:
         try:
             return master_key_of(Path(self.master_key_file).read_bytes())
         except (OSError, ValueError) as error:
-            raise SettingsError(f"CODESESSIONS_MASTER_KEY_FILE: {error}") from error
+            raise SettingsError(f"{PREFIX}MASTER_KEY_FILE: {error}") from error
+
+    def check(self) -> None:
+        """Raises SettingsError for what cannot be, so that it is known at the start."""
+        _ = self.address, self.master_key
+        if self.log_format not in {"json", "text"}:
+            raise SettingsError(f"{PREFIX}LOG_FORMAT must be json or text, it is {self.log_format!r}")
+        if self.log_level.upper() not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
+            raise SettingsError(f"{PREFIX}LOG_LEVEL must be DEBUG, INFO, WARNING or ERROR, it is {self.log_level!r}")
 
 
-def read_settings(default_listen: str, environment: Mapping[str, str] = os.environ) -> Settings:
+@dataclass(frozen=True)
+class ApiSettings(Settings):
+    """What the REST API is told."""
+
+    listen: str = _setting("0.0.0.0:8080", "HOST:PORT to serve on")
+    pty_base_url: str = _setting(
+        "", "ptyEndpoint of a session whose status does not name one yet; empty: null till then"
+    )
+    max_requests: str = _setting("4000", "requests that are held at a time; more are told to try again")
+
+    @property
+    def request_limit(self) -> int:
+        """`max_requests` as a number. Raises SettingsError."""
+        return whole(self.max_requests, "MAX_REQUESTS")
+
+    def check(self) -> None:
+        super().check()
+        _ = self.request_limit
+
+
+@dataclass(frozen=True)
+class GatewaySettings(Settings):
+    """What the gateway is told."""
+
+    listen: str = _setting("0.0.0.0:8081", "HOST:PORT to serve on")
+    allowed_origins: str = _setting("", "origins of web pages that may connect besides the gateway's own, by commas")
+    max_connections: str = _setting("4000", "connections at a time; more are told to try again")
+    drain_seconds: str = _setting("10", "seconds that open terminals get to part when the gateway is told to stop")
+
+    @property
+    def origins(self) -> frozenset[str]:
+        """`allowed_origins` as a set."""
+        return frozenset(word.strip().rstrip("/").lower() for word in self.allowed_origins.split(",") if word.strip())
+
+    @property
+    def connection_limit(self) -> int:
+        """`max_connections` as a number. Raises SettingsError."""
+        return whole(self.max_connections, "MAX_CONNECTIONS")
+
+    @property
+    def drain(self) -> int:
+        """`drain_seconds` as a number. Raises SettingsError."""
+        return whole(self.drain_seconds, "DRAIN_SECONDS")
+
+    def check(self) -> None:
+        super().check()
+        _ = self.connection_limit, self.drain
+
+
+def whole(text: str, name: str) -> int:
+    """A whole number from 1 to a million. Raises SettingsError that names the variable."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 7 and 1 <= int(text) <= 1_000_000):
+        raise SettingsError(f"{PREFIX}{name} must be a whole number from 1 to 1000000, it is {text!r}")
+    return int(text)
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def read_settings(kind: type[S], environment: Mapping[str, str] = os.environ) -> S:
     """Settings from the environment. Raises SettingsError that names the variable."""
     values = {
-        field.name: environment[name]
-        for field in fields(Settings)
-        if (name := f"CODESESSIONS_{field.name.upper()}") in environment
+        each.name: environment[name] for each in fields(kind) if (name := PREFIX + each.name.upper()) in environment
     }
-    settings = Settings(**{"listen": default_listen, **values})
-    _ = settings.address, settings.master_key
+    settings = kind(**values)
+    settings.check()
     return settings
+
+
+def describe(kind: type[Settings]) -> str:
+    """Every setting with its default, for `--help`."""
+    lines = [
+        f"  {PREFIX + each.name.upper():<30} {each.metadata['help']} ({each.default or 'empty'})"
+        for each in fields(kind)
+    ]
+    return "\n".join(["settings, from the environment:", *lines])

@@ -1,96 +1,174 @@
-"""The terminal itself: calls to a session's PTY sidecar at its pod's address."""
+"""The terminal itself: calls to a session's PTY sidecar at its pod's address.
+
+What answers there is not trusted. The workspace shares the pod's network, so while the sidecar restarts a user's
+program may listen in its place: redirects are not followed, cookies not kept, nothing is inflated, answers are
+bounded and their shape is checked, and of a refusal only the status counts.
+"""
 
 from __future__ import annotations
 
-import json
+import asyncio
 import time
+from collections.abc import Callable
 from typing import Any
 
 import aiohttp
-from codesessions_crds.credentials import Ticket, mint_ticket, workspace_key
-from codesessions_crds.names import PTY_PORT, session_id
+import orjson
 from codesessions_kube.store import Object
+from yarl import URL
 
-from codesessions_api.problems import Problem
+from codesessions_api.problems import Problem, try_again
+from codesessions_api.tickets import address_of, ticket_for
+from codesessions_api.views import FINISHED, status_of
 
-TICKET_SECONDS = 60
-
-
-def address_of(resource: Object) -> str | None:
-    """Host and port of a session's sidecar; None if it has no pod."""
-    ip = ((resource.get("status") or {}).get("pod") or {}).get("ip")
-    if not ip:
-        return None
-    return f"[{ip}]:{PTY_PORT}" if ":" in ip else f"{ip}:{PTY_PORT}"
-
-
-def ticket_for(master_key: bytes, resource: Object, scope: tuple[str, ...], user_id: str) -> str:
-    """A ticket for one session, good for a minute."""
-    metadata = resource["metadata"]
-    key = workspace_key(master_key, metadata["namespace"], metadata["uid"])
-    expires = int(time.time()) + TICKET_SECONDS
-    return mint_ticket(key, Ticket(session_id(metadata["name"]), metadata["uid"], scope, expires, user_id))
+MAX_OUTPUT_BYTES = 256 << 10
+"""Bytes of output in one answer, as the sidecar has it."""
+MAX_ANSWER_BYTES = 8 * MAX_OUTPUT_BYTES
+"""A byte of output is at most six of JSON (\\u001b), and each chunk has a number and a time."""
+RETRY_SECONDS = 1.0
+"""A sidecar that was killed is back within a second at most."""
+CONNECT_SECONDS = 2.0
+ANSWER_SECONDS = 10.0
+_MAX_CHUNKS = MAX_OUTPUT_BYTES + 1
 
 
 class Sidecars:
     """Calls sidecars over kept-alive connections."""
 
-    def __init__(self, master_key: bytes) -> None:
-        self._master_key = master_key
-        connector = aiohttp.TCPConnector(limit=0, limit_per_host=64, keepalive_timeout=60)
-        self._http = aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(sock_connect=3))
+    def __init__(self, master_key: bytes, *, clock: Callable[[], float] = time.time) -> None:
+        self._master_key, self._clock = master_key, clock
+        connector = aiohttp.TCPConnector(limit=0, limit_per_host=64, keepalive_timeout=60, use_dns_cache=False)
+        self._http = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            headers={"Accept-Encoding": "identity", "User-Agent": "codesessions-api"},
+        )
 
     async def close(self) -> None:
         """Close all connections."""
         await self._http.close()
 
-    async def call(
+    async def type(self, resource: Object, user_id: str, data: bytes, seq: int | None) -> None:
+        """Type. Raises Problem 409, 429 or 503; then nothing was typed, or with 503 perhaps it was (see `inputSeq`)."""
+        query = {"inputSeq": str(seq)} if seq is not None else {}
+        await self._call(resource, "POST", "/v1/input", "write", user_id, query, data)
+
+    async def resize(self, resource: Object, user_id: str, rows: int, columns: int) -> None:
+        """Set the size in characters. Raises Problem 503."""
+        body = orjson.dumps({"rows": rows, "cols": columns})
+        await self._call(resource, "POST", "/v1/resize", "write", user_id, {}, body)
+
+    async def output(self, resource: Object, user_id: str, *, after: int, limit: int, wait: int) -> dict[str, Any]:
+        """Output after a number, held up to `wait` seconds until there is some. Raises Problem 503."""
+        query = {"after": str(after), "limit": str(limit), "wait": str(wait)}
+        text = await self._call(resource, "GET", "/v1/output", "read", user_id, query, None, seconds=wait)
+        try:
+            return _page(orjson.loads(text))
+        except (ValueError, KeyError, TypeError) as error:
+            raise unavailable() from error
+
+    async def _call(
         self,
         resource: Object,
         method: str,
         path: str,
-        *,
         scope: str,
         user_id: str,
-        query: dict[str, str] | None = None,
-        body: bytes | None = None,
-        seconds: float = 10.0,
-    ) -> dict[str, Any]:
-        """One call; the JSON that was answered. Raises Problem."""
+        query: dict[str, str],
+        body: bytes | None,
+        *,
+        seconds: float = 0,
+    ) -> bytes:
         address = address_of(resource)
         if address is None:
             raise unavailable()
-        headers = {"Authorization": f"Bearer {ticket_for(self._master_key, resource, (scope,), user_id)}"}
-        timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=3)
-        try:
-            async with self._http.request(
-                method, f"http://{address}{path}", params=query, data=body, headers=headers, timeout=timeout
-            ) as response:
-                text = await response.read()
-                if response.status < 300:
-                    found: dict[str, Any] = json.loads(text) if text else {}
-                    return found
-                raise _refusal(response.status, text, response.headers.get("Retry-After"))
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise unavailable() from error
+        url = URL.build(scheme="http", host=address[0], port=address[1], path=path, query=query)
+        token = ticket_for(self._master_key, resource, (scope,), user_id, now=self._clock())
+        headers = {"Authorization": f"Bearer {token}"}
+        finished = status_of(resource) in FINISHED  # its pod goes or is gone: not worth much waiting
+        connect = 0.5 if finished else CONNECT_SECONDS
+        limits = aiohttp.ClientTimeout(total=seconds + ANSWER_SECONDS, sock_connect=connect)
+        give_up = time.monotonic() + (0 if finished else RETRY_SECONDS)
+        pause = 0.02
+        while True:
+            try:
+                return await self._once(method, url, headers, body, limits)
+            except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+                if not _may_repeat(method, error) or time.monotonic() + pause > give_up:
+                    raise unavailable() from error
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, 0.2)
+
+    async def _once(
+        self, method: str, url: URL, headers: dict[str, str], body: bytes | None, limits: aiohttp.ClientTimeout
+    ) -> bytes:
+        """One request. Raises Problem, and what aiohttp raises."""
+        async with self._http.request(
+            method, url, data=body, headers=headers, timeout=limits, allow_redirects=False
+        ) as response:
+            if response.status == 204:
+                return b""
+            if response.status != 200:
+                response.close()  # whatever it has to say
+                raise _refusal(response.status)
+            answer = bytearray()
+            async for part in response.content.iter_any():
+                answer += part
+                if len(answer) > MAX_ANSWER_BYTES:
+                    response.close()
+                    raise unavailable()
+            return bytes(answer)
+
+
+def _may_repeat(method: str, error: Exception) -> bool:
+    """Whether a request that failed so can be made again: nothing was sent, or it only reads."""
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return isinstance(error.os_error, ConnectionRefusedError)
+    return method == "GET" and isinstance(error, aiohttp.ClientConnectionError | aiohttp.ClientPayloadError)
+
+
+def _page(found: Any) -> dict[str, Any]:
+    """A page of output, of the right shape. Raises ValueError, KeyError or TypeError."""
+    chunks = found["chunks"]
+    if len(chunks) > _MAX_CHUNKS:
+        raise ValueError("too many chunks")
+    ended = found["exit"]
+    return {
+        "chunks": [
+            {"seq": _number(each["seq"]), "text": _text(each["text"]), "createdAt": _text(each["createdAt"])}
+            for each in chunks
+        ],
+        "lastSeq": _number(found["lastSeq"]),
+        "oldestSeq": _number(found["oldestSeq"]),
+        "truncated": bool(found["truncated"]),
+        "exit": None
+        if ended is None
+        else {name: None if ended[name] is None else _number(ended[name]) for name in ("code", "signal")},
+    }
+
+
+def _number(value: object) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError("not a number")
+    return value
+
+
+def _text(value: object) -> str:
+    if type(value) is not str:
+        raise ValueError("not a text")
+    return value
 
 
 def unavailable() -> Problem:
     """The sidecar does not answer now."""
-    detail = "The session's terminal cannot be reached at the moment; try again."
-    return Problem(503, "terminal_unavailable", detail, headers={"Retry-After": "1"})
+    return try_again(503, "terminal_unavailable", "The session's terminal cannot be reached at the moment.")
 
 
-def _refusal(status: int, text: bytes, retry_after: str | None) -> Problem:
-    try:
-        found = json.loads(text)
-        code, detail = str(found["code"]), str(found["detail"])
-    except (ValueError, KeyError, TypeError):
-        return unavailable()
+def _refusal(status: int) -> Problem:
     if status == 429:
-        return Problem(429, code, detail, headers={"Retry-After": retry_after or "1"})
+        detail = "The program in the session does not read its input; nothing of this was typed."
+        return try_again(429, "input_queue_full", detail)
     if status == 409:
         return Problem(409, "session_completed", "The shell has ended; create a new session.")
-    if status in {400, 413}:
-        return Problem(422, code, detail)
     return unavailable()

@@ -4,42 +4,62 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from typing import Any
 
-from codesessions_crds.names import session_id, workspace_id
+from codesessions_crds.names import is_session_name, session_id, workspace_id
 from codesessions_kube.store import Object
 
-from codesessions_api.problems import Problem
+from codesessions_api.problems import bad_parameter
+
+FINISHED = frozenset({"completed", "failed"})
+STATUSES = ("creating", "running", "suspended", "completed", "failed")
+_TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
 
 
 def status_of(resource: Object) -> str:
-    """`creating`, `running`, `suspended`, `completed` or `failed`. What was asked to complete is completed at once."""
+    """One of `STATUSES`. What was asked to complete is completed at once, whatever the operator has seen."""
     phase = (resource.get("status") or {}).get("phase") or "Creating"
     if phase != "Failed" and (resource.get("spec") or {}).get("state") == "Completed":
         return "completed"
     return str(phase).lower()
 
 
-def session_view(resource: Object, organization_id: str) -> dict[str, Any]:
-    """All that the API says of a session."""
+def ready_of(resource: Object) -> Object:
+    """The Ready condition, or an empty one."""
+    conditions: list[Object] = (resource.get("status") or {}).get("conditions") or []
+    return next((each for each in conditions if each.get("type") == "Ready"), {})
+
+
+def session_view(resource: Object, organization_id: str, pty_base_url: str = "") -> dict[str, Any]:
+    """All that the API says of a session. `pty_base_url` serves until the operator has written the endpoint down."""
     metadata, spec, status = resource["metadata"], resource.get("spec") or {}, resource.get("status") or {}
-    conditions: list[Object] = status.get("conditions") or []
-    ready: Object = next((each for each in conditions if each.get("type") == "Ready"), {})
+    reason, message = _why(resource)
+    identity = session_id(metadata["name"])
+    endpoint = status.get("ptyEndpoint") or (f"{pty_base_url.rstrip('/')}/{identity}" if pty_base_url else None)
     return {
-        "id": session_id(metadata["name"]),
+        "id": identity,
         "projectName": spec.get("projectName", ""),
         "projectDescription": spec.get("projectDescription", ""),
         "userId": spec.get("userId", ""),
         "organizationId": organization_id,
         "status": status_of(resource),
         "workspaceId": workspace_id(metadata["name"]),
-        "ptyEndpoint": status.get("ptyEndpoint"),
+        "ptyEndpoint": endpoint,
         "createdAt": metadata.get("creationTimestamp"),
         "updatedAt": status.get("updatedAt") or metadata.get("creationTimestamp"),
-        "reason": ready.get("reason"),
-        "message": ready.get("message"),
+        "reason": reason,
+        "message": message,
         "exitCode": status.get("exitCode"),
     }
+
+
+def _why(resource: Object) -> tuple[str | None, str | None]:
+    phase = str((resource.get("status") or {}).get("phase") or "Creating").lower()
+    if status_of(resource) == "completed" and phase not in FINISHED:
+        return "Stopping", "The workspace is being stopped."
+    ready = ready_of(resource)
+    return ready.get("reason"), ready.get("message")
 
 
 def order(resource: Object) -> tuple[str, str]:
@@ -55,8 +75,10 @@ def make_cursor(resource: Object) -> str:
 def read_cursor(text: str) -> tuple[str, str]:
     """Where to go on. Raises Problem 422."""
     try:
-        created, name = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode().split("\n")
+        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        created, name = raw.decode().split("\n")
     except (binascii.Error, ValueError) as error:
-        errors = [{"pointer": "cursor", "detail": "take nextCursor of the page before, unchanged"}]
-        raise Problem(422, "invalid_parameter", "cursor is not one of ours", errors=errors) from error
+        raise bad_parameter("cursor", "must be nextCursor of the page before, unchanged") from error
+    if not _TIME.match(created) or not is_session_name(name):
+        raise bad_parameter("cursor", "must be nextCursor of the page before, unchanged")
     return created, name

@@ -1,0 +1,1 @@
+"""The `codesessions` command: `main` parses, `orgs` and `keys` do."""

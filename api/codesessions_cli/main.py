@@ -5,160 +5,207 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import re
 import sys
-from datetime import UTC, datetime, timedelta
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from codesessions_crds.apikey import Scope
-from codesessions_crds.credentials import NewKey, new_api_key
-from codesessions_crds.names import API_VERSION, CLI_MANAGER, ORGANIZATION_LABEL
-from codesessions_kube.client import HttpKubeClient, connect
-from codesessions_kube.errors import KubeError
-from codesessions_kube.kinds import API_KEY, NAMESPACE
+from codesessions_crds.credentials import new_api_key
+from codesessions_kube.client import KubeClient, connect
+from codesessions_kube.errors import KubeError, NotFoundError
 
-Object = dict[str, Any]
-_UNITS = {"m": 60, "h": 3600, "d": 86400}
+from codesessions_cli import keys, orgs, words
+from codesessions_cli.orgs import RefusedError
 
-
-class UsageError(Exception):
-    """The words of the command are off."""
-
-
-def duration(text: str) -> timedelta:
-    """`30d`, `12h`, `15m`. Raises ValueError."""
-    found = re.fullmatch(r"(\d{1,6})([mhd])", text)
-    if not found:
-        raise ValueError(f"{text!r} is not a duration such as 30d, 12h or 15m")
-    return timedelta(seconds=int(found[1]) * _UNITS[found[2]])
-
-
-def key_resource(key: NewKey, user: str, scopes: list[str], expires: timedelta | None) -> Object:
-    """The APIKey that lets `key` in."""
-    spec: Object = {"hash": key.hash, "scopes": scopes, "userId": user}
-    if expires is not None:
-        spec["expiresAt"] = (datetime.now(UTC) + expires).strftime("%Y-%m-%dT%H:%M:%SZ")
-    metadata = {"name": f"csk-{key.id}"}
-    return {"apiVersion": API_VERSION, "kind": API_KEY.kind, "metadata": metadata, "spec": spec}
-
-
-def _scopes(text: str) -> list[str]:
-    wanted = [word.strip() for word in text.split(",") if word.strip()]
-    known = {scope.value for scope in Scope}
-    unknown = [word for word in wanted if word not in known]
-    if unknown or not wanted:
-        raise argparse.ArgumentTypeError(f"choose from {', '.join(sorted(known))}")
-    return wanted
+_EPILOG = """\
+The cluster is the one of KUBECONFIG, or ~/.kube/config.
+exit codes: 0 done, 1 refused or not reachable, 2 words that are off
+"""
+Command = Callable[[KubeClient, argparse.Namespace], Awaitable[None]]
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser(prog="codesessions", description=__doc__)
-    groups = made.add_subparsers(dest="group", required=True)
-    org = groups.add_parser("org", help="organisations: labelled namespaces").add_subparsers(
-        dest="command", required=True
+    made = argparse.ArgumentParser(
+        prog="codesessions",
+        description="Organisations and API keys of Code Sessions.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    create_org = org.add_parser("create", help="make a namespace an organisation; safe to repeat")
-    create_org.add_argument("name", help="the namespace; the organisation is org_NAME")
-    org.add_parser("list", help="list organisations")
-    keys = groups.add_parser("keys", help="API keys").add_subparsers(dest="command", required=True)
-    for name, text in (
-        ("create", "make a key; it is shown once"),
-        ("generate", "make a key and print its APIKey, apart from any cluster"),
-    ):
-        command = keys.add_parser(name, help=text)
-        command.add_argument("--user", required=True, help="whose key it is")
-        command.add_argument(
-            "--scopes", type=_scopes, default=[scope.value for scope in Scope], help="separated by commas; default: all"
-        )
-        command.add_argument("--expires-in", type=duration, help="for instance 30d; default: never")
-        if name == "create":
-            command.add_argument(
-                "--org", "--namespace", dest="namespace", required=True, help="the organisation's namespace"
-            )
-            command.add_argument("-o", "--output", choices=("text", "json"), default="text")
-    listing = keys.add_parser("list", help="list keys, never their texts")
-    listing.add_argument("--org", "--namespace", dest="namespace", required=True)
-    revoke = keys.add_parser("revoke", help="make a key stop working at once")
-    revoke.add_argument("name", help="the APIKey's name, csk-...")
-    revoke.add_argument("--org", "--namespace", dest="namespace", required=True)
+    groups = made.add_subparsers(required=True, metavar="org|keys")
+    org = groups.add_parser("org", help="organisations: labelled namespaces").add_subparsers(
+        required=True, metavar="create|list"
+    )
+    create = _command(org, "create", _org_create, "make a namespace an organisation; safe to repeat")
+    create.add_argument("name", type=words.organization, help="the namespace; the organisation is org_NAME")
+    _output(_command(org, "list", _org_list, "list organisations"))
+    _add_keys(groups)
     return made
 
 
-async def _org_create(client: HttpKubeClient, options: argparse.Namespace) -> None:
-    labels = {
-        ORGANIZATION_LABEL: f"org_{options.name}",
-        "pod-security.kubernetes.io/enforce": "restricted",
-    }
-    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": options.name, "labels": labels}}
-    await client.apply(NAMESPACE, None, body, manager=CLI_MANAGER)
+def _add_keys(groups: Any) -> None:
+    made = groups.add_parser("keys", help="API keys").add_subparsers(
+        required=True, metavar="create|list|revoke|generate"
+    )
+    create = _command(made, "create", _keys_create, "make a key; it is shown once")
+    _place(create, required=True)
+    _new_key(create)
+    _output(create)
+    listing = _command(made, "list", _keys_list, "list keys, never their texts; of all organisations if none is named")
+    _place(listing, required=False)
+    _output(listing)
+    revoke = _command(made, "revoke", _keys_revoke, "make a key stop working at once")
+    revoke.add_argument("name", help="the APIKey's name, csk-...")
+    _place(revoke, required=False)
+    text = "make a key apart from any cluster: the key on standard error, its APIKey on standard output"
+    generate = _command(made, "generate", None, text)
+    generate.add_argument("--namespace", help="put into the APIKey")
+    _new_key(generate)
+
+
+def _command(group: Any, name: str, command: Command | None, text: str) -> argparse.ArgumentParser:
+    made: argparse.ArgumentParser = group.add_parser(name, help=text, description=text)
+    made.set_defaults(command=command)
+    return made
+
+
+def _place(command: argparse.ArgumentParser, *, required: bool) -> None:
+    place = command.add_mutually_exclusive_group(required=required)
+    place.add_argument("--org", metavar="NAME", type=words.label, help="the organisation, as demo or org_demo")
+    place.add_argument("--namespace", metavar="NAME", help="its namespace")
+
+
+def _new_key(command: argparse.ArgumentParser) -> None:
+    every = [scope.value for scope in Scope]
+    command.add_argument("--user", required=True, type=words.user, help="whose key it is; sessions made with it too")
+    command.add_argument("--scopes", type=words.scopes, default=every, help="separated by commas; default: all")
+    command.add_argument("--expires-in", type=words.duration, metavar="30d", help="m, h or d; default: never")
+    command.add_argument("--description", default="", help="what it is for")
+
+
+def _output(command: argparse.ArgumentParser) -> None:
+    command.add_argument("-o", "--output", choices=("text", "json"), default="text")
+
+
+def _show(value: object) -> None:
+    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+
+
+def _table(rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        sys.stdout.write(line.rstrip() + "\n")
+
+
+async def _namespace(client: KubeClient, options: argparse.Namespace) -> str | None:
+    namespace: str | None = options.namespace
+    return await orgs.namespace_of(client, options.org) if options.org else namespace
+
+
+async def _org_create(client: KubeClient, options: argparse.Namespace) -> None:
+    await orgs.create(client, options.name)
     sys.stdout.write(f"namespace {options.name} is organisation org_{options.name}\n")
 
 
-async def _org_list(client: HttpKubeClient, _: argparse.Namespace) -> None:
-    items, _version = await client.list(NAMESPACE, selector=ORGANIZATION_LABEL)
-    for item in items:
-        sys.stdout.write(f"{item['metadata']['name']}\t{item['metadata']['labels'][ORGANIZATION_LABEL]}\n")
-
-
-async def _keys_create(client: HttpKubeClient, options: argparse.Namespace) -> None:
-    key = new_api_key()
-    resource = key_resource(key, options.user, options.scopes, options.expires_in)
-    await client.create(API_KEY, options.namespace, resource, manager=CLI_MANAGER)
-    name = resource["metadata"]["name"]
+async def _org_list(client: KubeClient, options: argparse.Namespace) -> None:
+    found = await orgs.listing(client)
     if options.output == "json":
-        sys.stdout.write(json.dumps({"name": name, "namespace": options.namespace, "key": key.text}) + "\n")
-    else:
-        sys.stdout.write(f"{key.text}\n")
-        sys.stderr.write(f"This is {name} of {options.namespace}. Keep it: it is not shown again.\n")
+        _show([{"namespace": namespace, "organizationId": organization} for namespace, organization in found])
+        return
+    _table([("NAMESPACE", "ORGANIZATION"), *found])
 
 
-async def _keys_list(client: HttpKubeClient, options: argparse.Namespace) -> None:
-    items, _ = await client.list(API_KEY, options.namespace)
-    for item in items:
-        spec = item["spec"]
-        state = (
-            "revoked" if spec.get("disabled") else f"expires {spec['expiresAt']}" if spec.get("expiresAt") else "valid"
+async def _keys_create(client: KubeClient, options: argparse.Namespace) -> None:
+    namespace = await _namespace(client, options)
+    assert namespace is not None  # noqa: S101 - the parser asks for one
+    key = new_api_key()
+    body = keys.manifest(
+        key,
+        user=options.user,
+        scopes=options.scopes,
+        description=options.description,
+        expires=options.expires_in,
+    )
+    await keys.create(client, namespace, body)
+    name = body["metadata"]["name"]
+    if options.output == "json":
+        _show({"name": name, "namespace": namespace, "key": key.text, "expiresAt": body["spec"].get("expiresAt")})
+        return
+    sys.stdout.write(f"{key.text}\n")
+    sys.stderr.write(f"This is {name} of {namespace}. Keep it: it is not shown again.\n")
+
+
+async def _keys_list(client: KubeClient, options: argparse.Namespace) -> None:
+    found = await keys.listing(client, await _namespace(client, options))
+    if options.output == "json":
+        _show(found)
+        return
+    names = ("NAMESPACE", "NAME", "USER", "SCOPES", "STATE", "EXPIRES")
+    rows = [
+        (
+            each["namespace"],
+            each["name"],
+            each["userId"],
+            ",".join(each["scopes"]),
+            each["state"],
+            each["expiresAt"] or "never",
         )
-        sys.stdout.write(f"{item['metadata']['name']}\t{spec['userId']}\t{','.join(spec['scopes'])}\t{state}\n")
+        for each in found
+    ]
+    _table([names, *rows])
 
 
-async def _keys_revoke(client: HttpKubeClient, options: argparse.Namespace) -> None:
-    await client.patch(API_KEY, options.namespace, options.name, {"spec": {"disabled": True}}, manager=CLI_MANAGER)
-    sys.stdout.write(f"{options.name} is revoked\n")
+async def _keys_revoke(client: KubeClient, options: argparse.Namespace) -> None:
+    namespace = await keys.revoke(client, await _namespace(client, options), options.name)
+    sys.stdout.write(f"{options.name} of {namespace} is revoked\n")
 
 
 def _keys_generate(options: argparse.Namespace) -> None:
     key = new_api_key()
+    body = keys.manifest(
+        key,
+        user=options.user,
+        scopes=options.scopes,
+        description=options.description,
+        expires=options.expires_in,
+        namespace=options.namespace,
+    )
     sys.stderr.write(f"{key.text}\nKeep it: only its hash is in the manifest.\n")
-    sys.stdout.write(json.dumps(key_resource(key, options.user, options.scopes, options.expires_in), indent=2) + "\n")
-
-
-_COMMANDS = {
-    ("org", "create"): _org_create,
-    ("org", "list"): _org_list,
-    ("keys", "create"): _keys_create,
-    ("keys", "list"): _keys_list,
-    ("keys", "revoke"): _keys_revoke,
-}
+    sys.stdout.write(json.dumps(body, indent=2, ensure_ascii=False) + "\n")
 
 
 async def _run(options: argparse.Namespace) -> None:
     async with await connect() as client:
-        await _COMMANDS[options.group, options.command](client, options)
+        await options.command(client, options)
 
 
-def main() -> None:
-    """Entry point. Exit code 1 if the cluster refuses, 2 for words that are off."""
-    options = parser().parse_args()
-    if (options.group, options.command) == ("keys", "generate"):
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point. Exit code 1 if it was refused or the cluster cannot be reached, 2 for words that are off."""
+    options = parser().parse_args(arguments)
+    if options.command is None:
         _keys_generate(options)
         return
     try:
         asyncio.run(_run(options))
+    except NotFoundError as error:
+        hint = "" if error.details.get("name") else " (are the definitions of Code Sessions installed?)"
+        _fail(f"{error.message}{hint}")
     except KubeError as error:
-        sys.stderr.write(f"error: {error.message}\n")
-        sys.exit(1)
+        _fail(error.message)
+    except RefusedError as error:
+        _fail(str(error))
+    except (OSError, ValueError) as error:
+        _fail(f"the kubeconfig cannot be read: {error}")
+    except Exception as error:
+        if type(error).__name__ != "ConfigException":  # of the kubernetes package, which is imported late
+            raise
+        _fail(f"no cluster: {error}")
+
+
+def _fail(text: str) -> None:
+    sys.stderr.write(f"error: {text}\n")
+    sys.exit(1)
 
 
 if __name__ == "__main__":

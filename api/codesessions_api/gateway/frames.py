@@ -7,6 +7,7 @@ import hashlib
 import struct
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_CLOSE = 8
 
 
 def accept_key(key: str) -> str:
@@ -17,11 +18,14 @@ def accept_key(key: str) -> str:
 def close_frame(code: int, reason: str) -> bytes:
     """An unmasked close frame; the reason is cut to what fits."""
     text = reason.encode()[:123].decode("utf-8", "ignore").encode()
-    return bytes((0x88, 2 + len(text))) + struct.pack(">H", code) + text
+    return bytes((0x80 | _CLOSE, 2 + len(text))) + struct.pack(">H", code) + text
 
 
 class FrameScanner:
-    """Follows a stream of unmasked frames and knows whether it stands between two of them."""
+    """Follows a stream of frames and knows where one ends and the next begins. It reads heads, never payloads.
+
+    A control frame may stand between any two frames, also amid a message (section 5.4): so a close may too.
+    """
 
     def __init__(self) -> None:
         self._head = b""
@@ -36,22 +40,31 @@ class FrameScanner:
 
     def feed(self, data: bytes) -> None:
         """Follow some bytes."""
-        while data:
-            if self._left:
-                step = min(self._left, len(data))
-                self._left -= step
-                data = data[step:]
-                continue
-            head = self._head + data[:10]
-            used = self._length_of_head(head)
-            if used is None:
-                self._head = head
-                return
-            data = data[used - len(self._head) :]
-            self._head = b""
+        place = 0
+        while place < len(data):
+            place = self._step(data, place)
 
-    def _length_of_head(self, head: bytes) -> int | None:
-        """Take a frame's head; how long it is, or None if it is not all there."""
+    def feed_to_boundary(self, data: bytes) -> int:
+        """Follow bytes up to the end of the frame that is half through; returns how many those are."""
+        place = 0
+        while place < len(data) and not self.at_boundary:
+            place = self._step(data, place)
+        return place
+
+    def _step(self, data: bytes, place: int) -> int:
+        """Follow the rest of a payload, or a head; returns the place after it."""
+        if self._left:
+            step = min(self._left, len(data) - place)
+            self._left -= step
+            return place + step
+        known = len(self._head)
+        head = self._head + data[place : place + 10 - known]
+        used = self._take_head(head)
+        self._head = head if used is None else b""
+        return len(data) if used is None else place + used - known
+
+    def _take_head(self, head: bytes) -> int | None:
+        """Take a frame's head; how long it is without the mask, or None if it is not all there."""
         if len(head) < 2:
             return None
         size, masked = head[1] & 0x7F, bool(head[1] & 0x80)
@@ -61,5 +74,5 @@ class FrameScanner:
         if size >= 126:
             size = int.from_bytes(head[2:length], "big")
         self._left = size + (4 if masked else 0)
-        self.closed = self.closed or head[0] & 0x0F == 8
+        self.closed = self.closed or head[0] & 0x0F == _CLOSE
         return length

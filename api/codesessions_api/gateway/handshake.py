@@ -1,44 +1,102 @@
-"""The opening handshake (RFC 6455, section 4): parsed strictly, and written anew for the other side."""
+"""The opening handshake (RFC 6455, section 4; RFC 9112): parsed strictly, and written anew for the other side."""
 
 from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
-from codesessions_api.problems import Problem
+from codesessions_api.gateway.frames import accept_key
+from codesessions_api.parameters import MAX_SEQ
+from codesessions_api.problems import Problem, bad_parameter
 
 MAX_HEAD = 16 << 10
 TICKET = "ticket.codesessions.dev."
-_TOKEN = re.compile(rb"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
+"""A subprotocol that starts so carries a ticket, as browsers can send no header; it is never chosen."""
+_TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
+_KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
+_SINGLE = frozenset(
+    {
+        "host",
+        "origin",
+        "authorization",
+        "x-api-key",
+        "sec-websocket-key",
+        "sec-websocket-version",
+        "sec-websocket-accept",
+        "content-length",
+        "transfer-encoding",
+    }
+)
 
 
 @dataclass(frozen=True)
 class Handshake:
-    """A request's head. Header names are lower case."""
+    """A request's head. Header names are lower case, repeated ones are joined by commas."""
 
     method: str
     path: str
-    query: dict[str, list[str]]
+    query: str
     headers: dict[str, str]
 
     @property
-    def is_upgrade(self) -> bool:
-        """Whether a WebSocket is asked for, properly."""
-        headers = self.headers
-        return (
-            self.method == "GET"
-            and headers.get("upgrade", "").lower() == "websocket"
-            and "upgrade" in headers.get("connection", "").lower()
-            and headers.get("sec-websocket-version") == "13"
-            and re.fullmatch(r"[A-Za-z0-9+/]{22}==", headers.get("sec-websocket-key", "")) is not None
-        )
+    def wants_websocket(self) -> bool:
+        """Whether a WebSocket is asked for, be it properly or not."""
+        connection = words(self.headers.get("connection", "").lower())
+        return "websocket" in words(self.headers.get("upgrade", "").lower()) and "upgrade" in connection
 
     @property
     def protocols(self) -> list[str]:
-        """Subprotocols offered."""
-        return [word.strip() for word in self.headers.get("sec-websocket-protocol", "").split(",") if word.strip()]
+        """Subprotocols offered, without tickets."""
+        return [word for word in self._offered if not word.startswith(TICKET)]
+
+    @property
+    def ticket(self) -> str | None:
+        """A ticket: of Authorization: Bearer, or offered as a subprotocol."""
+        kind, _, token = self.headers.get("authorization", "").partition(" ")
+        if kind.lower() == "bearer":
+            return token.strip()
+        return next((word.removeprefix(TICKET) for word in self._offered if word.startswith(TICKET)), None)
+
+    @property
+    def _offered(self) -> list[str]:
+        return words(self.headers.get("sec-websocket-protocol", ""))
+
+    @property
+    def key(self) -> str:
+        """Sec-WebSocket-Key, once `check` has passed."""
+        return self.headers["sec-websocket-key"]
+
+    def check(self) -> None:
+        """Raises Problem 400, 405 or 426 for what is no proper request for a WebSocket."""
+        if self.method != "GET":
+            raise Problem(405, "method_not_allowed", "Use GET.", headers={"Allow": "GET"})
+        if not self.wants_websocket:
+            detail = "This is a WebSocket endpoint: connect with a WebSocket client and the header X-API-Key."
+            raise Problem(426, "upgrade_required", detail, headers={"Upgrade": "websocket", "Connection": "Upgrade"})
+        if self.headers.get("sec-websocket-version") != "13":
+            headers = {"Sec-WebSocket-Version": "13", "Upgrade": "websocket", "Connection": "Upgrade"}
+            raise Problem(426, "upgrade_required", "Use version 13 of the WebSocket protocol.", headers=headers)
+        if _KEY.fullmatch(self.headers.get("sec-websocket-key", "")) is None:
+            raise Problem(400, "bad_request", "Sec-WebSocket-Key must be 16 bytes in base64.")
+
+    def after_seq(self) -> int | None:
+        """Where the output is to begin; None: where the sidecar thinks best. Raises Problem 422."""
+        found = [value for name, value in parse_qsl(self.query, keep_blank_values=True) if name == "afterSeq"]
+        if not found:
+            return None
+        text = found[0]
+        if len(found) > 1 or not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= MAX_SEQ):
+            raise bad_parameter("afterSeq", f"must be a whole number from 0 to {MAX_SEQ}, and given once")
+        return int(text)
+
+
+def words(text: str) -> list[str]:
+    """The members of a comma-separated list (RFC 9110, section 5.6.1)."""
+    return [word.strip() for word in text.split(",") if word.strip()]
 
 
 async def read(reader: asyncio.StreamReader) -> Handshake | None:
@@ -49,40 +107,82 @@ async def read(reader: asyncio.StreamReader) -> Handshake | None:
         return None
     except asyncio.LimitOverrunError as error:
         raise Problem(431, "headers_too_large", f"The request's head is over {MAX_HEAD} bytes.") from error
-    lines = raw[:-4].split(b"\r\n")
+    first, *lines = raw[:-4].split(b"\r\n")
     try:
-        method, target, version = lines[0].decode("ascii").split(" ")
-        headers = dict(_header(line) for line in lines[1:])
+        method, target, version = first.decode("ascii").split(" ")
+        headers = parse_headers(lines)
         url = urlsplit(target)
-        query = parse_qs(url.query, keep_blank_values=True, max_num_fields=16)
     except ValueError as error:
         raise Problem(400, "bad_request", "This is not an HTTP/1.1 request.") from error
-    if version != "HTTP/1.1" or not target.startswith("/") or len(headers) != len(lines) - 1:
-        raise Problem(400, "bad_request", "This is not an HTTP/1.1 request, or a header is there twice.")
-    return Handshake(method, url.path, query, headers)
+    if version != "HTTP/1.1" or not target.startswith("/") or "host" not in headers:
+        raise Problem(400, "bad_request", "This is not an HTTP/1.1 request.")
+    return Handshake(method, url.path, url.query, headers)
 
 
-def _header(line: bytes) -> tuple[str, str]:
-    name, colon, value = line.partition(b":")
-    if not colon or not _TOKEN.match(name):
-        raise ValueError("malformed header")
-    return name.decode("ascii").lower(), value.strip(b" \t").decode("latin-1")
+def parse_headers(lines: Iterable[bytes]) -> dict[str, str]:
+    """Header fields (RFC 9112, section 5). Raises ValueError for what is malformed, or there twice and may not be."""
+    found: dict[str, str] = {}
+    for line in lines:
+        name, colon, value = line.partition(b":")
+        if not colon or not _TOKEN.fullmatch(name) or not _VALUE.fullmatch(value):
+            raise ValueError("malformed header")
+        key, text = name.decode("ascii").lower(), value.strip(b" \t").decode("latin-1")
+        if key in found:
+            if key in _SINGLE:
+                raise ValueError(f"{key} is there twice")
+            text = f"{found[key]}, {text}"
+        found[key] = text
+    return found
 
 
-def for_sidecar(request: Handshake, host: str, ticket: str) -> bytes:
+def for_sidecar(request: Handshake, host: str, after: int | None, ticket: str) -> bytes:
     """The handshake that goes to the sidecar: the client's key and subprotocols, our ticket, and nothing else."""
-    after = request.query.get("afterSeq", [""])[-1]
-    path = "/v1/attach" + (f"?afterSeq={after}" if after.isascii() and after.isdigit() else "")
     lines = [
-        f"GET {path} HTTP/1.1",
+        f"GET /v1/attach{'' if after is None else f'?afterSeq={after}'} HTTP/1.1",
         f"Host: {host}",
         "Upgrade: websocket",
         "Connection: Upgrade",
         "Sec-WebSocket-Version: 13",
-        f"Sec-WebSocket-Key: {request.headers['sec-websocket-key']}",
+        f"Sec-WebSocket-Key: {request.key}",
         f"Authorization: Bearer {ticket}",
     ]
-    protocols = [word for word in request.protocols if not word.startswith(TICKET)]
-    if protocols:
-        lines.append(f"Sec-WebSocket-Protocol: {', '.join(protocols)}")
+    if request.protocols:
+        lines.append(f"Sec-WebSocket-Protocol: {', '.join(request.protocols)}")
+    return _head(lines)
+
+
+def for_client(request: Handshake, protocol: str | None, request_id: str) -> bytes:
+    """The answer that the client gets, with the subprotocol that was chosen."""
+    lines = [
+        "HTTP/1.1 101 Switching Protocols",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        f"Sec-WebSocket-Accept: {accept_key(request.key)}",
+        f"X-Request-Id: {request_id}",
+    ]
+    if protocol is not None:
+        lines.append(f"Sec-WebSocket-Protocol: {protocol}")
+    return _head(lines)
+
+
+def chosen_protocol(request: Handshake, answer: bytes) -> str | None:
+    """The subprotocol that a sidecar's answer chose. Raises ValueError for an answer that is no acceptance.
+
+    Not a header of it is passed on: a user's program could answer in the sidecar's place.
+    """
+    first, *lines = answer.removesuffix(b"\r\n\r\n").split(b"\r\n")
+    if not first.startswith(b"HTTP/1.1 101 "):
+        raise ValueError(f"it answered {first[:40]!r}")
+    headers = parse_headers(lines)
+    if headers.get("upgrade", "").lower() != "websocket" or "sec-websocket-extensions" in headers:
+        raise ValueError("it answered with another protocol")
+    if headers.get("sec-websocket-accept") != accept_key(request.key):
+        raise ValueError("Sec-WebSocket-Accept does not fit")
+    protocol = headers.get("sec-websocket-protocol")
+    if protocol is not None and protocol not in request.protocols:
+        raise ValueError("it chose a subprotocol that was not offered")
+    return protocol
+
+
+def _head(lines: list[str]) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")

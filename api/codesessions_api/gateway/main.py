@@ -1,49 +1,68 @@
-"""Start the gateway."""
+"""Start the gateway, and leave well."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import signal
 import sys
 
 import uvloop
-from codesessions_kube.client import connect
+from codesessions_kube.client import KubeClient, connect
+from codesessions_kube.store import Key
 
 from codesessions_api import logs
 from codesessions_api.caches import Caches
 from codesessions_api.gateway.server import Gateway
-from codesessions_api.settings import Settings, SettingsError, read_settings
+from codesessions_api.settings import GatewaySettings, SettingsError, describe, read_settings
 
 
-async def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT, then drain."""
+async def serve(settings: GatewaySettings, client: KubeClient, stop: asyncio.Event) -> None:
+    """Serve until `stop` is set, then drain."""
+    gateways: list[Gateway] = []
+
+    def key_changed(key: Key) -> None:
+        for each in gateways:
+            each.key_changed(key)
+
+    caches = Caches(client, key_changed=key_changed)
+    gateway = Gateway(caches, settings.master_key, origins=settings.origins, limit=settings.connection_limit)
+    gateways.append(gateway)
+    caches.start()
+    server = await gateway.serve(*settings.address)
+    try:
+        await stop.wait()
+    finally:
+        server.close()
+        await gateway.stop(settings.drain)
+        await caches.stop()
+
+
+async def run(settings: GatewaySettings) -> None:
+    """Serve until SIGTERM or SIGINT."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with await connect() as client:
-        caches = Caches(client)
-        caches.start()
-        origins = frozenset(word.strip() for word in settings.allowed_origins.split(",") if word.strip())
-        gateway = Gateway(caches, settings.master_key, origins)
-        server = await gateway.serve(*settings.address)
-        await stop.wait()
-        server.close()
-        await gateway.stop()
-        await caches.stop()
+    async with contextlib.AsyncExitStack() as stack:
+        await serve(settings, await stack.enter_async_context(await connect()), stop)
 
 
 def main() -> None:
     """Entry point. Exit code 2 for settings that cannot be."""
-    epilog = "Settings: CODESESSIONS_LISTEN, _MASTER_KEY_FILE, _ALLOWED_ORIGINS, _LOG_LEVEL, _LOG_FORMAT."
-    argparse.ArgumentParser(prog="codesessions-gateway", description="The PTY gateway.", epilog=epilog).parse_args()
+    argparse.ArgumentParser(
+        prog="codesessions-gateway",
+        description="The PTY gateway of Code Sessions: WebSockets to terminals.",
+        epilog=describe(GatewaySettings),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    ).parse_args()
     try:
-        settings = read_settings("0.0.0.0:8081")
-        logs.configure(settings.log_level, settings.log_format)
-    except (SettingsError, ValueError) as error:
+        settings = read_settings(GatewaySettings)
+    except SettingsError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(2)
-    uvloop.run(serve(settings))
+    logs.configure(settings.log_level, settings.log_format)
+    uvloop.run(run(settings))
 
 
 if __name__ == "__main__":

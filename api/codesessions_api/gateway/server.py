@@ -1,270 +1,267 @@
-"""Connections: handshake, check, splice.
-
-A refusal is an HTTP problem for a program, and for a browser (it sends Origin, and cannot read a status) a WebSocket
-that closes at once with a code. A session that does not run, or cannot be reached, closes with a code for everybody.
-"""
+"""Connections: how many, for how long, and how they end."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
+import re
 import secrets
+import socket
 import time
-from http import HTTPStatus
-from urllib.parse import urlsplit
+from collections.abc import Callable
 
-from codesessions_crds.apikey import Scope
-from codesessions_crds.credentials import InvalidTicketError, verify_ticket, workspace_key
-from codesessions_crds.names import name_of_session
-from codesessions_kube.store import Object
+from codesessions_kube.store import Key
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
 from codesessions_api import views
-from codesessions_api.auth import authenticate
 from codesessions_api.caches import Caches
-from codesessions_api.gateway import handshake
-from codesessions_api.gateway.frames import FrameScanner, accept_key, close_frame
-from codesessions_api.gateway.handshake import TICKET, Handshake
-from codesessions_api.problems import MEDIA_TYPE, Problem, not_found
-from codesessions_api.sidecar import address_of, ticket_for
+from codesessions_api.gateway import answers, handshake
+from codesessions_api.gateway.admission import Admission, Visitor
+from codesessions_api.gateway.handshake import Handshake
+from codesessions_api.gateway.splice import BUFFER, Cut, Splice, part
+from codesessions_api.gateway.upstream import UnreachableError, open_upstream
+from codesessions_api.problems import Problem, try_again
+from codesessions_api.tickets import address_of, ticket_for
 
 HEAD_SECONDS = 10.0
-CONNECT_SECONDS = 5.0
-MAX_CONNECTIONS = 10_000
-BUFFER = 64 << 10
-_CLOSE = {401: 4401, 403: 4403, 404: 4404, 409: 4409}
+SPARE_CONNECTIONS = 256
+"""Beyond the limit, to say so, and for /healthz; more are closed without a word."""
+CLOSE_SECONDS = 5.0
+SETTLE_SECONDS = 1.0
+_REQUEST_ID = re.compile(r"^[A-Za-z0-9._:-]{1,128}$")
 _log = logging.getLogger(__name__)
+_audit = logging.getLogger("audit")
+
+
+class Metrics:
+    """What the gateway counts."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        prefix = "codesessions_gateway"
+        self.open = Gauge(f"{prefix}_connections", "Terminals that are open.", registry=self.registry)
+        self.ended = Counter(
+            f"{prefix}_connections_ended", "Terminals, by how they ended.", ["why"], registry=self.registry
+        )
+        self.refused = Counter(f"{prefix}_refusals", "Refusals, by code.", ["code"], registry=self.registry)
+        self.bytes = Counter(f"{prefix}_bytes", "Bytes passed on.", ["direction"], registry=self.registry)
+        stale = "For how long changes may have been missed."
+        self.stale = Gauge(f"{prefix}_cache_stale_seconds", stale, ["kind"], registry=self.registry)
+        self._typed, self._shown = self.bytes.labels("in"), self.bytes.labels("out")
+
+    def count(self, typed: int, shown: int) -> None:
+        """Count bytes from and to a client."""
+        self._typed.inc(typed)
+        self._shown.inc(shown)
 
 
 class Gateway:
     """Serves WebSockets until told to stop."""
 
-    def __init__(self, caches: Caches, master_key: bytes, origins: frozenset[str]) -> None:
-        self._caches, self._master_key, self._origins = caches, master_key, origins
-        self.connections = 0
-        self.bytes_out = 0
+    def __init__(
+        self,
+        caches: Caches,
+        master_key: bytes,
+        *,
+        origins: frozenset[str] = frozenset(),
+        limit: int = 4000,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._caches, self._master_key, self._limit, self._clock = caches, master_key, limit, clock
+        self._admission = Admission(caches, master_key, origins, clock=clock)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._stopping = asyncio.Event()
+        self._inside: dict[asyncio.Future[Cut], Visitor] = {}
+        self._stopping = False
+        self.metrics = Metrics()
 
     async def serve(self, host: str, port: int) -> asyncio.Server:
         """Listen."""
         return await asyncio.start_server(self._connection, host, port, limit=handshake.MAX_HEAD, backlog=512)
 
-    async def stop(self) -> None:
-        """Close what is open with 1012, at frame boundaries, and wait for it."""
-        self._stopping.set()
+    async def stop(self, seconds: float) -> None:
+        """Close what is open with 1012, between two frames, and wait for it, at most so long."""
+        self._stopping = True
+        for cut in self._inside:
+            _cut(cut, answers.RESTARTING, "the gateway restarts; connect again")
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=10)
+            _, late = await asyncio.wait(self._tasks, timeout=seconds)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    def key_changed(self, key: Key) -> None:
+        """An APIKey has changed: who came with it and would not be let in any more must leave."""
+        for cut, visitor in self._inside.items():
+            if visitor.key == key:
+                self._check_again(cut, visitor)
+
+    def _check_again(self, cut: asyncio.Future[Cut], visitor: Visitor) -> None:
+        problem = self._admission.still_good(visitor)
+        if problem is not None:
+            _cut(cut, answers.FORBIDDEN if problem.status == 403 else answers.UNAUTHENTICATED, problem.detail)
+
+    # -- one connection
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         if task is not None:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+        if len(self._tasks) > self._limit + SPARE_CONNECTIONS:
+            writer.transport.abort()
+            return
         try:
+            _tune(writer)
             await self._one(reader, writer)
         except (OSError, TimeoutError, asyncio.IncompleteReadError):
             pass
+        except asyncio.CancelledError:  # by stop(): this task's end is nobody's news
+            writer.transport.abort()
         except Exception:
             _log.exception("a connection failed")
         finally:
             writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
+            try:
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await writer.wait_closed()
+            except (OSError, TimeoutError, asyncio.CancelledError):
+                writer.transport.abort()
 
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        request = None
+        request, request_id = None, secrets.token_hex(8)
         try:
-            async with asyncio.timeout(HEAD_SECONDS):
-                request = await handshake.read(reader)
+            request = await _read(reader)
             if request is None:
                 return
+            given = request.headers.get("x-request-id", "")
+            request_id = given if _REQUEST_ID.fullmatch(given) else request_id
             if request.path in {"/healthz", "/readyz", "/metrics"}:
-                self._operations(request, writer)
+                await part(reader, writer, self._operations(request.path, request_id))
                 return
-            self._check_upgrade(request)
-            resource, scope, user = self._admit(request)
+            await self._visit(request, request_id, reader, writer)
         except Problem as problem:
-            self._refuse(request, problem, writer)
-            await writer.drain()
-            return
-        self.connections += 1
-        try:
-            await self._relay(request, resource, scope, user, reader, writer)
-        finally:
-            self.connections -= 1
+            self.metrics.refused.labels(problem.code).inc()
+            await part(reader, writer, answers.refusal(request, problem, request_id))
 
-    def _check_upgrade(self, request: Handshake) -> None:
-        """Raises Problem for what is no WebSocket, or one too many."""
-        if not request.is_upgrade:
-            detail = "This is a WebSocket endpoint: connect with a WebSocket client and the header X-API-Key."
-            raise Problem(426, "upgrade_required", detail, headers={"Upgrade": "websocket", "Connection": "Upgrade"})
-        if self.connections >= MAX_CONNECTIONS or self._stopping.is_set():
-            raise Problem(503, "overloaded", "Try again.", headers={"Retry-After": "1"})
-
-    # -- who, and to what
-
-    def _admit(self, request: Handshake) -> tuple[Object, tuple[str, ...], str]:
-        """The session, what may be done with it, and for whom. Raises Problem."""
-        self._check_origin(request)
-        session = request.path.rstrip("/").rpartition("/")[2]
-        name = name_of_session(session)
-        token = self._ticket_of(request)
-        if token is not None:
-            return self._by_ticket(session, name, token)
-        caller = authenticate(request.headers.get("x-api-key"), self._caches)
-        caller.require(Scope.READ)
-        resource = self._caches.sessions.get(caller.namespace, name) if name else None
-        if resource is None:
-            raise not_found(session)
-        scope = ("read", "write") if Scope.WRITE.value in caller.scopes else ("read",)
-        return resource, scope, caller.user_id
-
-    def _check_origin(self, request: Handshake) -> None:
-        origin = request.headers.get("origin")
-        if origin is None or origin in self._origins:
-            return
-        if urlsplit(origin).netloc != request.headers.get("host"):
-            raise Problem(403, "origin_refused", f"Pages of {origin[:128]} may not connect here.")
-
-    @staticmethod
-    def _ticket_of(request: Handshake) -> str | None:
-        kind, _, token = request.headers.get("authorization", "").partition(" ")
-        if kind.lower() == "bearer":
-            return token.strip()
-        return next((word.removeprefix(TICKET) for word in request.protocols if word.startswith(TICKET)), None)
-
-    def _by_ticket(self, session: str, name: str | None, token: str) -> tuple[Object, tuple[str, ...], str]:
-        for resource in self._caches.sessions.items():
-            metadata = resource["metadata"]
-            if metadata["name"] != name:
-                continue
-            key = workspace_key(self._master_key, metadata["namespace"], metadata["uid"])
-            with contextlib.suppress(InvalidTicketError):
-                ticket = verify_ticket(key, token, now=time.time())
-                if (ticket.session_id, ticket.uid) == (session, metadata["uid"]):
-                    return resource, ticket.scope, ticket.user_id
-        raise Problem(401, "invalid_ticket", "This ticket is not good for this session.")
-
-    # -- refusals
-
-    def _refuse(self, request: Handshake | None, problem: Problem, writer: asyncio.StreamWriter) -> None:
-        if request is not None and request.is_upgrade and "origin" in request.headers and problem.status in _CLOSE:
-            _accept_and_close(request, _CLOSE[problem.status], problem.detail, writer)
-            return
-        body = json.dumps(problem.document(secrets.token_hex(8))).encode()
-        _write(writer, problem.status, MEDIA_TYPE, body, problem.headers)
-
-    def _operations(self, request: Handshake, writer: asyncio.StreamWriter) -> None:
-        ready = request.path != "/readyz" or (self._caches.synced and not self._stopping.is_set())
-        body = b"ok\n" if ready else b"not ready\n"
-        if request.path == "/metrics":
-            values = {
-                "codesessions_gateway_connections": self.connections,
-                "codesessions_gateway_bytes_total": self.bytes_out,
-            }
-            body = "".join(f"{name} {value}\n" for name, value in values.items()).encode()
-        _write(writer, 200 if ready else 503, "text/plain; version=0.0.4", body, {})
-
-    # -- the splice
-
-    async def _relay(
-        self,
-        request: Handshake,
-        resource: Object,
-        scope: tuple[str, ...],
-        user: str,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
+    async def _visit(
+        self, request: Handshake, request_id: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        status, address = views.status_of(resource), address_of(resource)
-        if status != "running" or address is None:
-            _accept_and_close(request, 4409, f"the session is {status}", writer)
-            return
+        if not request.path.rpartition("/")[2].startswith("cs_"):
+            raise Problem(404, "not_found", f"There is no {request.path[:200]!r} here.")
+        request.check()
+        if len(self._tasks) > self._limit or self._stopping:
+            raise try_again(503, "overloaded", "The gateway has as many connections as it can hold, or it stops.")
+        after = request.after_seq()
+        visitor = await self._admitted(request)
+        status, address = views.status_of(visitor.session), address_of(visitor.session)
         try:
-            async with asyncio.timeout(CONNECT_SECONDS):
-                host, _, port = address.rpartition(":")
-                up_reader, up_writer = await asyncio.open_connection(host.strip("[]"), int(port), limit=BUFFER)
-                token = ticket_for(self._master_key, resource, scope, user)
-                up_writer.write(handshake.for_sidecar(request, address, token))
-                head = await up_reader.readuntil(b"\r\n\r\n")
-        except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            _accept_and_close(request, 1013, "the session's terminal cannot be reached; try again", writer)
+            if status != "running" or address is None:
+                detail = views.ready_of(visitor.session).get("message") or ""
+                text = f"the session is {status}. {detail}".strip()
+                await part(reader, writer, self._closed(request, answers.NOT_RUNNING, text, request_id))
+                return
+            token = ticket_for(self._master_key, visitor.session, visitor.scope, visitor.user_id, now=self._clock())
+            upstream = await open_upstream(request, address, after, token)
+        except UnreachableError as error:
+            _log.info("no terminal", extra={"fields": {"error": str(error), "requestId": request_id}})
+            text = "the session's terminal cannot be reached; connect again"
+            await part(reader, writer, self._closed(request, answers.UNREACHABLE, text, request_id))
             return
-        if not head.startswith(b"HTTP/1.1 101 "):
-            up_writer.close()
-            _accept_and_close(request, 1013, "the session's terminal refused the connection; try again", writer)
-            return
-        metadata = resource["metadata"]
-        fields = {"session": metadata["name"], "namespace": metadata["namespace"], "userId": user}
-        _log.info("attach", extra={"fields": fields})
-        writer.write(head)
-        for each in (writer, up_writer):
-            each.transport.set_write_buffer_limits(high=BUFFER)
-        await self._splice(reader, writer, up_reader, up_writer)
-        _log.info("detach", extra={"fields": fields})
+        writer.write(handshake.for_client(request, upstream.protocol, request_id))
+        await self._stay(
+            visitor, request_id, Splice((reader, writer), (upstream.reader, upstream.writer), self.metrics.count)
+        )
 
-    async def _splice(
-        self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        up_reader: asyncio.StreamReader,
-        up_writer: asyncio.StreamWriter,
-    ) -> None:
-        scanner = FrameScanner()
+    async def _admitted(self, request: Handshake) -> Visitor:
+        """As `admit`, with a moment for the watches: the REST API may know of a session, and that it runs, earlier."""
+        give_up = time.monotonic() + SETTLE_SECONDS
+        while True:
+            try:
+                visitor = self._admission.admit(request)
+                if views.status_of(visitor.session) != "creating" or time.monotonic() > give_up:
+                    return visitor
+            except Problem as problem:
+                if problem.code not in {"session_not_found", "invalid_ticket"} or time.monotonic() > give_up:
+                    raise
+            await asyncio.sleep(0.05)
 
-        async def up() -> None:
-            while data := await reader.read(BUFFER):
-                up_writer.write(data)
-                await up_writer.drain()
-            up_writer.write_eof()
-            await asyncio.sleep(10)  # the sidecar closes its side; if it does not, this does
+    def _closed(self, request: Handshake, code: int, reason: str, request_id: str) -> bytes:
+        self.metrics.refused.labels(
+            "session_not_running" if code == answers.NOT_RUNNING else "terminal_unavailable"
+        ).inc()
+        return answers.closed(request, code, reason, request_id)
 
-        async def down() -> None:
-            while data := await up_reader.read(BUFFER):
-                scanner.feed(data)
-                self.bytes_out += len(data)
-                writer.write(data)
-                await writer.drain()
-
-        tasks = [asyncio.create_task(work) for work in (up(), down(), _wait(self._stopping))]
+    async def _stay(self, visitor: Visitor, request_id: str, splice: Splice) -> None:
+        """Until it ends by itself, the key stops to be good, or the gateway stops."""
+        loop = asyncio.get_running_loop()
+        cut: asyncio.Future[Cut] = loop.create_future()
+        fields = _fields(visitor, request_id)
+        _audit.info("attach", extra={"fields": {"verb": "attach", "result": "ok", **fields}})
+        self._inside[cut] = visitor
+        self._check_again(cut, visitor)  # the key may have changed while the sidecar was asked
+        if self._stopping:
+            _cut(cut, answers.RESTARTING, "the gateway restarts; connect again")
+        timer = None
+        if visitor.expires is not None and visitor.expires - self._clock() < 86_400 * 365:
+            reason = (cut, answers.UNAUTHENTICATED, "This API key has expired.")
+            timer = loop.call_later(max(0.0, visitor.expires - self._clock()), _cut, *reason)
+        self.metrics.open.inc()
+        why = "error"
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            why = (await splice.run(cut)).value
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            up_writer.close()
-        if scanner.at_boundary and not scanner.closed:
-            code, reason = (
-                (1012, "the gateway restarts") if self._stopping.is_set() else (1013, "the terminal went away")
-            )
-            with contextlib.suppress(OSError):
-                writer.write(close_frame(code, reason))
-                await writer.drain()
+            del self._inside[cut]
+            cut.cancel()
+            if timer is not None:
+                timer.cancel()
+            self.metrics.open.dec()
+            self.metrics.ended.labels(why).inc()
+            _log.info("detach", extra={"fields": {"why": why, **fields}})
+
+    def _operations(self, path: str, request_id: str) -> bytes:
+        if path == "/readyz" and (not self._caches.synced or self._stopping):
+            problem = try_again(503, "not_ready", "The caches are not filled yet, or this is the end.")
+            return answers.refusal(None, problem, request_id)
+        body = b"ok\n"
+        if path == "/metrics":
+            for kind, seconds in self._caches.stale_seconds().items():
+                self.metrics.stale.labels(kind).set(seconds)
+            body = generate_latest(self.metrics.registry)
+        return answers.plain(200, "text/plain; version=0.0.4", body, {"X-Request-Id": request_id})
 
 
-async def _wait(event: asyncio.Event) -> None:
-    await event.wait()
+async def _read(reader: asyncio.StreamReader) -> Handshake | None:
+    try:
+        async with asyncio.timeout(HEAD_SECONDS):
+            return await handshake.read(reader)
+    except TimeoutError as error:
+        detail = f"The request's head did not arrive within {HEAD_SECONDS:.0f} s."
+        raise Problem(408, "request_timeout", detail) from error
 
 
-def _accept_and_close(request: Handshake, code: int, reason: str, writer: asyncio.StreamWriter) -> None:
-    lines = [
-        "HTTP/1.1 101 Switching Protocols",
-        "Upgrade: websocket",
-        "Connection: Upgrade",
-        f"Sec-WebSocket-Accept: {accept_key(request.headers['sec-websocket-key'])}",
-    ]
-    offered = [word for word in request.protocols if not word.startswith(TICKET)]
-    if offered:
-        lines.append(f"Sec-WebSocket-Protocol: {offered[0]}")
-    writer.write(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + close_frame(code, reason))
+def _cut(cut: asyncio.Future[Cut], code: int, reason: str) -> None:
+    if not cut.done():
+        cut.set_result((code, reason))
 
 
-def _write(writer: asyncio.StreamWriter, status: int, kind: str, body: bytes, headers: dict[str, str]) -> None:
-    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", f"Content-Type: {kind}", f"Content-Length: {len(body)}"]
-    lines += [f"{name}: {value}" for name, value in headers.items()]
-    if not any(name.lower() == "connection" for name in headers):
-        lines.append("Connection: close")
-    writer.write(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + body)
+def _fields(visitor: Visitor, request_id: str) -> dict[str, object]:
+    metadata = visitor.session["metadata"]
+    return {
+        "session": metadata["name"],
+        "namespace": metadata["namespace"],
+        "key": visitor.key[1] if visitor.key else None,
+        "userId": visitor.user_id,
+        "scope": ",".join(visitor.scope),
+        "requestId": request_id,
+    }
+
+
+def _tune(writer: asyncio.StreamWriter) -> None:
+    """Small buffers: what waits in them is stale when somebody presses Ctrl-C."""
+    connection = writer.get_extra_info("socket")
+    if connection is not None:
+        with contextlib.suppress(OSError):
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -1,0 +1,52 @@
+"""What the routes work with."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from codesessions_crds.apikey import Scope
+from fastapi import Request, Response
+
+from codesessions_api.auth import Caller, authenticate
+from codesessions_api.caches import Caches
+from codesessions_api.problems import try_again
+from codesessions_api.service import Service
+from codesessions_api.sidecar import Sidecars
+
+BASE = "/api/v1/code-sessions"
+
+
+@dataclass(frozen=True)
+class Context:
+    """Everything a request may need. `leaving` is set when this program was told to stop."""
+
+    service: Service
+    caches: Caches
+    sidecars: Sidecars
+    master_key: bytes
+    pty_base_url: str = ""
+    clock: Callable[[], float] = time.time
+    leaving: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def caller(self, request: Request, scope: Scope) -> Caller:
+        """Who calls. Raises Problem 401, 403, or 503 while the keys are not known yet."""
+        if not self.caches.synced:
+            raise try_again(503, "not_ready", "This program has just started and does not know the cluster yet.")
+        caller = authenticate(request.headers.get("x-api-key"), self.caches, now=self.clock())
+        caller.require(scope)
+        return caller
+
+
+def json_response(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """A JSON answer."""
+    return Response(orjson.dumps(value), status, headers, "application/json")
+
+
+def request_id(request: Request) -> str:
+    """The request's id."""
+    return str(request.scope.get("request_id", ""))

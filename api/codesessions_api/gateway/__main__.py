@@ -1,0 +1,3 @@
+from codesessions_api.gateway.main import main
+
+main()

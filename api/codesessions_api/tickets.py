@@ -1,0 +1,23 @@
+"""Tickets for one session's terminal, and where that terminal is."""
+
+from __future__ import annotations
+
+from codesessions_crds.credentials import Ticket, mint_ticket, workspace_key
+from codesessions_crds.names import PTY_PORT, session_id
+from codesessions_kube.store import Object
+
+TICKET_SECONDS = 60
+
+
+def address_of(resource: Object) -> tuple[str, int] | None:
+    """Host and port of a session's sidecar; None if it has no pod."""
+    ip = ((resource.get("status") or {}).get("pod") or {}).get("ip")
+    return (ip, PTY_PORT) if isinstance(ip, str) and ip else None
+
+
+def ticket_for(master_key: bytes, resource: Object, scope: tuple[str, ...], user_id: str, *, now: float) -> str:
+    """A ticket for one session, good for `TICKET_SECONDS` from Unix time `now`."""
+    metadata = resource["metadata"]
+    key = workspace_key(master_key, metadata["namespace"], metadata["uid"])
+    expires = int(now) + TICKET_SECONDS
+    return mint_ticket(key, Ticket(session_id(metadata["name"]), metadata["uid"], scope, expires, user_id))

@@ -1,0 +1,3 @@
+from codesessions_cli.main import main
+
+main()

@@ -1,0 +1,57 @@
+"""Words of the command line as values. Each raises argparse.ArgumentTypeError, whose text argparse shows."""
+
+from __future__ import annotations
+
+import re
+from argparse import ArgumentTypeError
+from datetime import timedelta
+
+from codesessions_crds.apikey import Scope
+
+_UNITS = {"m": 60, "h": 3600, "d": 86400}
+_LONGEST = timedelta(days=36500)
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_LABEL = re.compile(r"[A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?")
+LONGEST_LABEL = 63
+LONGEST_ORG = LONGEST_LABEL - len("org_")
+
+
+def duration(text: str) -> timedelta:
+    """`30d`, `12h`, `15m`; at most a hundred years."""
+    found = re.fullmatch(r"(\d{1,8})([mhd])", text, re.ASCII)
+    if found is None or int(found[1]) == 0:
+        raise ArgumentTypeError(f"{text!r} is not a duration such as 30d, 12h or 15m")
+    wanted = timedelta(seconds=int(found[1]) * _UNITS[found[2]])
+    if wanted > _LONGEST:
+        raise ArgumentTypeError("at most 36500d; leave it out for a key that does not expire")
+    return wanted
+
+
+def scopes(text: str) -> list[str]:
+    """Scopes separated by commas, each once."""
+    wanted = list(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+    known = [scope.value for scope in Scope]
+    if not wanted or any(word not in known for word in wanted):
+        raise ArgumentTypeError(f"choose from {', '.join(known)}")
+    return wanted
+
+
+def organization(text: str) -> str:
+    """The name of a new organisation, which its namespace will have (RFC 1123 label)."""
+    if len(text) > LONGEST_ORG or _NAME.fullmatch(text) is None:
+        raise ArgumentTypeError(f"at most {LONGEST_ORG} of a-z, 0-9 and -, not at the ends")
+    return text
+
+
+def label(text: str) -> str:
+    """A label's value, as an organisation's id is one."""
+    if len(text) > LONGEST_LABEL or _LABEL.fullmatch(text) is None:
+        raise ArgumentTypeError("this is no organisation's name")
+    return text
+
+
+def user(text: str) -> str:
+    """Whose key it is."""
+    if not 1 <= len(text) <= 128:
+        raise ArgumentTypeError("from 1 to 128 characters")
+    return text
