@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 from codesessions_dev.layout import Layout
-from codesessions_dev.local.configs import HELPER_IMAGE, volumes
+from codesessions_dev.local.configs import VOLUME_PROVISIONER
 
 Object = dict[str, Any]
 
@@ -56,47 +56,18 @@ def registry(layout: Layout) -> list[Object]:
     return _node_service(layout, "kube-system", "registry", None, [{"name": "http", "port": 5000, "protocol": "TCP"}])
 
 
-def storage(layout: Layout) -> list[Object]:
-    """Namespace, account and configuration of the local-path provisioner, and the default StorageClass."""
-    namespace = "local-path-storage"
-    helper = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": "helper-pod"},
-        "spec": {
-            "terminationGracePeriodSeconds": 0,
-            "containers": [{"name": "helper-pod", "image": HELPER_IMAGE, "imagePullPolicy": "IfNotPresent"}],
-        },
-    }
-    scripts = {
-        "setup": '#!/bin/sh\nset -eu\nmkdir -m 0777 -p "$VOL_DIR"\n',
-        "teardown": '#!/bin/sh\nset -eu\nrm -rf "$VOL_DIR"\n',
-    }
+def storage() -> list[Object]:
+    """The default StorageClass. Bound at once: there is but one node to choose."""
     return [
-        _namespace(namespace),
-        {
-            "apiVersion": "v1",
-            "kind": "ServiceAccount",
-            "metadata": {"name": "local-path-provisioner", "namespace": namespace},
-        },
-        {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {"name": "local-path-config", "namespace": namespace},
-            "data": {"config.json": volumes(layout), "helperPod.yaml": json.dumps(helper), **scripts},
-        },
         {
             "apiVersion": "storage.k8s.io/v1",
             "kind": "StorageClass",
             "metadata": {
-                "name": "local-path",
-                "annotations": {
-                    "storageclass.kubernetes.io/is-default-class": "true",
-                    "defaultVolumeType": "local",
-                },
+                "name": "local",
+                "annotations": {"storageclass.kubernetes.io/is-default-class": "true"},
             },
-            "provisioner": "rancher.io/local-path",
-            "volumeBindingMode": "WaitForFirstConsumer",
+            "provisioner": VOLUME_PROVISIONER,
+            "volumeBindingMode": "Immediate",
             "reclaimPolicy": "Delete",
         },
     ]
@@ -120,4 +91,4 @@ def ingress() -> list[Object]:
 
 def objects(layout: Layout) -> list[Object]:
     """All of them, in an order that can be applied."""
-    return [*dns(layout), *registry(layout), *storage(layout), *ingress()]
+    return [*dns(layout), *registry(layout), *storage(), *ingress()]

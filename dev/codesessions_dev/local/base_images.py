@@ -8,7 +8,7 @@ from pathlib import Path
 
 from codesessions_dev import say
 from codesessions_dev.layout import cache_root
-from codesessions_dev.local.configs import HELPER_IMAGE, PAUSE_IMAGE
+from codesessions_dev.local.configs import BASE_IMAGE, PAUSE_IMAGE
 from codesessions_dev.local.oci import write_archive
 from codesessions_dev.shell import run
 
@@ -60,10 +60,10 @@ def pause_archive() -> Path:
 
 
 def base_archive() -> Path:
-    """The small Debian with Python, for volume helpers and as the base of this project's images."""
+    """The small Debian with Python, the base of this project's images."""
     target = cache_root() / "images" / f"base-{SUITE}.tar"
     if not target.exists():
         tar = rootfs("base")
         target.parent.mkdir(parents=True, exist_ok=True)
-        write_archive(target, HELPER_IMAGE, tar.read_bytes())
+        write_archive(target, BASE_IMAGE, tar.read_bytes())
     return target

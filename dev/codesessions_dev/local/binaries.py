@@ -61,7 +61,7 @@ GROUPS = (
         "2",
         files=(("github.com/projectcontour/contour", "examples/contour/01-crds.yaml"),),
     ),
-    Group("storage", "the local-path volume provisioner", "1.5"),
+    Group("storage", "the volume provisioner", "1.5"),
     Group("addons", "CoreDNS, the registry and Helm", "3"),
     Group("cluster", f"Kubernetes {KUBERNETES} and etcd", "7", ldflags=_kubernetes_ldflags(KUBERNETES)),
 )
@@ -71,8 +71,8 @@ SIMULATION = Group("kwok", "KWOK (simulated nodes, for the load benchmarks)", "1
 def key(group: Group) -> str:
     """What the build result depends on, as 16 hexadecimal digits."""
     digest = hashlib.sha256()
-    for name in ("go.mod", "go.sum"):
-        digest.update((group.folder / name).read_bytes())
+    for file in sorted(group.folder.iterdir()):
+        digest.update(file.read_bytes())
     digest.update(repr((group.cgo, group.tags, group.ldflags)).encode())
     return digest.hexdigest()[:16]
 

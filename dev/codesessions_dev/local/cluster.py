@@ -168,7 +168,7 @@ class LocalCluster:
         (etc / "kubelet.json").write_text(configs.kubelet(layout))
         (etc / "Corefile").write_text(configs.coredns(layout))
         (etc / "registry.json").write_text(configs.registry(layout))
-        (etc / "volumes.json").write_text(configs.volumes(layout))
+        (etc / "audit.json").write_text(configs.audit())
         (etc / "forwarder.json").write_text(configs.forwarder(layout))
         if not (etc / "envoy.json").exists():
             xds = ["--xds-address=127.0.0.1", "--xds-port=8001", "--xds-resource-version=v3"]

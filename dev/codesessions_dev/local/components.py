@@ -7,7 +7,7 @@ from pathlib import Path
 
 from codesessions_dev.layout import Layout
 from codesessions_dev.local.binaries import Binaries
-from codesessions_dev.local.configs import HELPER_IMAGE
+from codesessions_dev.local.configs import VOLUME_PROVISIONER
 from codesessions_dev.local.process import Daemon
 
 
@@ -62,6 +62,10 @@ def apiserver(layout: Layout, programs: Programs) -> Daemon:
             "--secure-port=6443",
             "--bind-address=0.0.0.0",
             "--shutdown-delay-duration=0s",
+            f"--audit-policy-file={layout.etc}/audit.json",
+            f"--audit-log-path={layout.logs}/audit.jsonl",
+            "--audit-log-maxsize=50",
+            "--audit-log-maxbackup=1",
         ],
     )
 
@@ -156,14 +160,11 @@ def provisioner(layout: Layout, programs: Programs) -> Daemon:
     return Daemon(
         "volume-provisioner",
         [
-            programs.built["local-path-provisioner"],
-            "start",
+            programs.built["local-volumes"],
             f"--kubeconfig={layout.etc}/inside.kubeconfig",
-            f"--config={layout.etc}/volumes.json",
-            "--provisioner-name=rancher.io/local-path",
-            "--namespace=local-path-storage",
-            f"--helper-image={HELPER_IMAGE}",
-            "--service-account-name=local-path-provisioner",
+            f"--provisioner={VOLUME_PROVISIONER}",
+            f"--root={layout.state}/volumes",
+            f"--node={layout.node}",
         ],
     )
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from codesessions_dev.layout import Layout
 
 PAUSE_IMAGE = "localhost/codesessions-dev/pause:1"
-HELPER_IMAGE = "localhost/codesessions-dev/base:1"
+BASE_IMAGE = "localhost/codesessions-dev/base:1"
+VOLUME_PROVISIONER = "codesessions.dev/local-volumes"
 CGROUP = "codesessions-dev"
 
 
@@ -149,10 +150,12 @@ def registry(layout: Layout) -> str:
     return json.dumps(config, indent=1)
 
 
-def volumes(layout: Layout) -> str:
-    """Where the local-path provisioner puts volumes."""
-    paths = [{"node": "DEFAULT_PATH_FOR_NON_LISTED_NODES", "paths": [f"{layout.state}/volumes"]}]
-    return json.dumps({"nodePathMap": paths})
+def audit() -> str:
+    """Who wrote what, a line a call, without the bodies (Kubernetes, "Auditing"); reads and clocks are left out."""
+    clocks = {"level": "None", "resources": [{"group": "coordination.k8s.io", "resources": ["leases"]}]}
+    writes = {"level": "Metadata", "verbs": ["create", "update", "patch", "delete", "deletecollection"]}
+    policy = {"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"]}
+    return json.dumps({**policy, "omitManagedFields": True, "rules": [clocks, writes, {"level": "None"}]})
 
 
 def forwarder(layout: Layout) -> str:
