@@ -18,6 +18,7 @@ _PREEMPTION = re.compile(r" preemption: .*", re.DOTALL)
 PULL_FAILURES = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"}
 CREATE_FAILURES = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "CreateContainerErr"}
 LOST_REASONS = {"PodLost", "OutOfMemory", "ContainerKilled"}
+UNPLACED_REASONS = {"Unschedulable", "VolumePending"}
 STARTING = ("PodStarting", "The pod is being started.")
 KILLED = 128 + 9
 """Exit code of a process that SIGKILL ended."""

@@ -12,12 +12,14 @@ from codesessions_crds.meta import Condition
 
 from codesessions_operator.clock import parse
 from codesessions_operator.desired.common import Session
-from codesessions_operator.facts import LOST_REASONS, STARTING, Facts, Fate, read_pod
+from codesessions_operator.facts import LOST_REASONS, STARTING, UNPLACED_REASONS, Facts, Fate, read_pod
 
 Object = dict[str, Any]
 
 MAX_RESTARTS = 5
 RESTART_WINDOW = timedelta(minutes=10)
+SETTLING_TIME = timedelta(seconds=2)
+"""How long a pod may wait for its volume and a node before that is worth a word: most are bound within this."""
 LEAVING_TIME = timedelta(seconds=30)
 """How long after its grace period a deleted pod may still be there before its node counts as gone."""
 
@@ -122,6 +124,9 @@ def _starting(observed: Observed, facts: Facts) -> Plan:
     if left <= timedelta(0):
         message = f"The session did not start within {limit} s (spec.startTimeoutSeconds). {facts.message}"
         return _end(observed, Phase.FAILED, facts.reason, message, facts)
+    settling = _begun(observed) + SETTLING_TIME - observed.now
+    if facts.reason in UNPLACED_REASONS and timedelta(0) < settling < left:
+        return Plan(Phase.CREATING, False, *STARTING, again=settling)
     if facts.fate is Fate.NOT_READY:  # as every pod is in its first seconds
         return Plan(Phase.CREATING, False, *STARTING, again=left)
     return Plan(Phase.CREATING, False, facts.reason, facts.message, again=left)

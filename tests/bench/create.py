@@ -7,36 +7,33 @@ The peer is the session's own pod, claim and secret, taken from a session that r
 from __future__ import annotations
 
 import json
-import re
 import time
+from collections import Counter
+from pathlib import Path
 from typing import Any
 
 from bench.figures import percentile, summary
 from codesessions_dev import envfile
 from codesessions_dev.client import BASE, Client
+from codesessions_dev.layout import Layout
 from support.kubectl import Kubectl
 from support.session import Sessions
 
 ROUNDS = 10
-WRITES = re.compile(
-    r'apiserver_request_total\{[^}]*resource="(?P<resource>[^"]*)"[^}]*'
-    r'subresource="(?P<sub>[^"]*)"[^}]*verb="(?P<verb>APPLY|POST|PUT|PATCH|DELETE)"[^}]*\} (?P<count>\d+)'
-)
+OURS = "system:serviceaccount:codesessions:"
 
 
-def writes(kubectl: Kubectl) -> dict[str, int]:
-    """API server writes so far by `VERB resource`, from its own metrics; leases, which are clocks, left out."""
-    found: dict[str, int] = {}
-    for match in WRITES.finditer(kubectl("get", "--raw", "/metrics")):
-        if match["resource"] in {"leases", "subjectaccessreviews", "tokenreviews"}:
-            continue
-        key = f"{match['verb']} {match['resource']}{'/' + match['sub'] if match['sub'] else ''}"
-        found[key] = found.get(key, 0) + int(match["count"])
+def writes(audit: Path, since: int) -> Counter[str]:
+    """What our own accounts wrote, by `verb resource`, from the API server's audit log after a byte offset."""
+    found: Counter[str] = Counter()
+    with audit.open("rb") as file:
+        file.seek(since)
+        for line in file:
+            entry = json.loads(line)
+            if entry["user"]["username"].startswith(OURS):
+                what = entry["objectRef"]
+                found[f"{entry['verb']} {'/'.join(filter(None, (what['resource'], what.get('subresource'))))}"] += 1
     return found
-
-
-def difference(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:
-    return {key: after[key] - before.get(key, 0) for key in sorted(after) if after[key] != before.get(key, 0)}
 
 
 def copies(kubectl: Kubectl, pod: str) -> list[dict[str, Any]]:
@@ -88,25 +85,14 @@ def main() -> None:
         gap = percentile(ours, 0.5) - percentile(theirs, 0.5)
         print(f"p50 difference: {gap * 1000:+.0f} ms (target: at most +300)")
 
-        before = writes(kubectl)
-        plain(kubectl, templates, "plain-writes")
-        between = writes(kubectl)
+        audit = Layout().logs / "audit.jsonl"
+        begin = audit.stat().st_size
         session = sessions.create("writes")
         client.must("DELETE", session.path)
         kubectl.wait(f"pod/{session.pod}", "delete")
         session.until_phase("completed")
-        life = difference(between, writes(kubectl))
-        alone = difference(before, between)
-        mine = {
-            key: count - (alone.get(key, 0) if "events" in key else 0)
-            for key, count in life.items()
-            if key.split()[1].partition("/")[0]
-            in {"codesessions", "secrets", "persistentvolumeclaims", "pods", "events"}
-            and not key.endswith(("pods/status", "pods/binding", "persistentvolumeclaims/status"))
-        }
-        print(f"all API server writes while a plain pod lived: {sum(alone.values())} {alone}")
-        print(f"all API server writes while a session lived:   {sum(life.values())} {life}")
-        print(f"of which the product's own kinds of write:     {sum(mine.values())} {mine} (target: at most 10)")
+        life = writes(audit, begin)
+        print(f"API server writes over a session's life: {life.total()} {dict(life)} (target: at most 10)")
     finally:
         sessions.remove()
 

@@ -5,7 +5,6 @@ Kubernetes objects as dicts.
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from codesessions_dev.layout import Layout

@@ -49,6 +49,13 @@ def test_a_pod_that_is_not_ready_yet_is_starting() -> None:
     assert (late.phase, late.reason) == (Phase.FAILED, "TerminalNotReady")
 
 
+def test_that_no_node_was_found_yet_is_said_only_when_it_lasts() -> None:
+    unplaced = {"conditions": [{"type": "PodScheduled", "status": "False", "message": "0/1 nodes: no memory."}]}
+    first = decide(observed(status=CREATING, pod=pod(unplaced), now=1))
+    assert (first.reason, first.again) == ("PodStarting", timedelta(seconds=1))
+    assert decide(observed(status=CREATING, pod=pod(unplaced), now=2)).reason == "Unschedulable"
+
+
 @pytest.mark.parametrize("state", ["Suspended", "Running"])
 def test_suspending_is_not_supported_and_stops_nothing(state: str) -> None:
     plan = decide(observed(spec={"state": state}, status=RUNNING, pod=pod(running())))
