@@ -128,4 +128,4 @@ def _methods(app: FastAPI, request: Request) -> list[str]:
         scope = {**request.scope, "method": method}
         if any(route.matches(scope)[0] is Match.FULL for route in app.routes):
             found.add(method)
-    return sorted(found)
+    return sorted(found | ({"HEAD"} if "GET" in found else set()))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any, ClassVar, NoReturn, TypeVar
+from typing import Annotated, Any, ClassVar, NoReturn, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 from starlette.requests import ClientDisconnect, Request
 
 from codesessions_api.parameters import MAX_SEQ
@@ -16,6 +17,18 @@ from codesessions_api.problems import Problem
 MAX_TEXT_BYTES = 1 << 20
 BODY_SECONDS = 30.0
 """How long a body may take to arrive."""
+
+
+def _whole(text: str) -> str:
+    """JSON can spell half a character (\\ud800 alone), which no UTF-8 can (RFC 8259, section 8.2)."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise PydanticCustomError("half_character", "half of a surrogate pair is no character") from error
+    return text
+
+
+Text = Annotated[str, AfterValidator(_whole)]
 
 
 class Body(BaseModel):
@@ -32,8 +45,8 @@ class CreateSession(Body):
 
     max_bytes: ClassVar[int] = 64 << 10  # 4,224 characters at up to 12 bytes each (\ud83d\ude00)
 
-    project_name: str = Field(min_length=1, max_length=128, description="Name of the project, for people.")
-    project_description: str = Field(max_length=4096, description="What the project is about, for people.")
+    project_name: Text = Field(min_length=1, max_length=128, description="Name of the project, for people.")
+    project_description: Text = Field(max_length=4096, description="What the project is about, for people.")
 
 
 class SendInput(Body):
@@ -41,7 +54,7 @@ class SendInput(Body):
 
     max_bytes: ClassVar[int] = 6 * MAX_TEXT_BYTES + 4096  # one byte of text is at most six of JSON (\u001b)
 
-    text: str = Field(description="What is typed, at most 1 MiB of UTF-8. A newline runs a command.")
+    text: Text = Field(description="What is typed, at most 1 MiB of UTF-8. A newline runs a command.")
     input_seq: int | None = Field(
         default=None,
         ge=1,

@@ -14,7 +14,7 @@ from codesessions_kube.watchcache import WatchCache
 
 _METADATA = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp", "deletionTimestamp")
 _SPEC = ("projectName", "projectDescription", "userId", "state")
-_STATUS = ("phase", "ptyEndpoint", "updatedAt", "exitCode")
+_STATUS = ("phase", "ptyEndpoint", "startedAt", "updatedAt", "exitCode")
 
 
 def trim_session(item: Object) -> Object:
@@ -51,10 +51,21 @@ def _name_of(item: Object) -> Iterable[str]:
 
 
 class Caches:
-    """Three watch caches that are started and stopped together. `key_changed` is told which APIKey has changed."""
+    """Three watch caches that are started and stopped together.
 
-    def __init__(self, client: KubeClient, *, key_changed: Callable[[Key], None] = lambda _: None) -> None:
-        self.sessions = WatchCache(client, CODE_SESSION, index=_name_of, transform=trim_session)
+    `key_changed` and `session_changed` are told which APIKey or CodeSession has changed or gone.
+    """
+
+    def __init__(
+        self,
+        client: KubeClient,
+        *,
+        key_changed: Callable[[Key], None] = lambda _: None,
+        session_changed: Callable[[Key], None] = lambda _: None,
+    ) -> None:
+        self.sessions = WatchCache(
+            client, CODE_SESSION, index=_name_of, transform=trim_session, changed=session_changed
+        )
         self.keys = WatchCache(client, API_KEY, index=_hash_of, transform=trim_key, changed=key_changed)
         self.namespaces = WatchCache(client, NAMESPACE, selector=ORGANIZATION_LABEL, transform=trim_namespace)
         self._tasks: list[asyncio.Task[None]] = []

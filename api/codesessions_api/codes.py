@@ -4,7 +4,7 @@ from __future__ import annotations
 
 CODES: dict[str, tuple[int, str]] = {
     "malformed_json": (400, "The body is not JSON in UTF-8."),
-    "bad_request": (400, "This is not an HTTP/1.1 request."),
+    "bad_request": (400, "This is not an HTTP/1.1 request, or what must be there once is there twice."),
     "missing_api_key": (401, "Send a key in the header X-API-Key."),
     "invalid_api_key": (401, "The key is unknown, revoked or expired."),
     "invalid_ticket": (401, "The ticket is not good for this session, or has expired."),

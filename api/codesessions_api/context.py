@@ -14,7 +14,7 @@ from fastapi import Request, Response
 
 from codesessions_api.auth import Caller, authenticate
 from codesessions_api.caches import Caches
-from codesessions_api.problems import try_again
+from codesessions_api.problems import Problem, try_again
 from codesessions_api.service import Service
 from codesessions_api.sidecar import Sidecars
 
@@ -34,10 +34,13 @@ class Context:
     leaving: asyncio.Event = field(default_factory=asyncio.Event)
 
     def caller(self, request: Request, scope: Scope) -> Caller:
-        """Who calls. Raises Problem 401, 403, or 503 while the keys are not known yet."""
+        """Who calls. Raises Problem 400, 401, 403, or 503 while the keys are not known yet."""
         if not self.caches.synced:
             raise try_again(503, "not_ready", "This program has just started and does not know the cluster yet.")
-        caller = authenticate(request.headers.get("x-api-key"), self.caches, now=self.clock())
+        keys = request.headers.getlist("x-api-key")
+        if len(keys) > 1:
+            raise Problem(400, "bad_request", "Send X-API-Key once.")
+        caller = authenticate(keys[0] if keys else None, self.caches, now=self.clock())
         caller.require(scope)
         return caller
 

@@ -13,6 +13,7 @@ import time
 import orjson
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from codesessions_api.leftover import Leftover
 from codesessions_api.metrics import Metrics
 from codesessions_api.problems import MEDIA_TYPE, Problem, fault_of_ours, try_again
 
@@ -35,22 +36,25 @@ class Edge:
         given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
         tag = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8).encode()
         scope["request_id"] = tag.decode()
-        begun, status = time.perf_counter(), 0
+        begun, status, body = time.perf_counter(), 0, Leftover(scope, receive)
 
         async def tagged(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if status != 408:  # which means that it does not come
+                    await body.drop()
                 message["headers"] = [*message["headers"], (b"x-request-id", tag)]
             await send(message)
 
+        inner = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope  # the server leaves the body out
         self._held += 1
         self._metrics.held.set(self._held)
         try:
             if self._held > self._limit and scope["path"] not in _UNBOUND:
                 await refuse(tagged, try_again(503, "overloaded", "Too many requests at a time."), tag.decode())
             else:
-                await self._app(scope, receive, tagged)
+                await self._app(inner, body.receive, tagged)
         except Exception:
             _log.exception("request %s failed", tag.decode())
             if not status:
@@ -58,7 +62,7 @@ class Edge:
         finally:
             self._held -= 1
             self._metrics.held.set(self._held)
-            route = getattr(scope.get("route"), "path", "none")
+            route = getattr(inner.get("route"), "path", "none")
             self._metrics.note(scope["method"], route, status, time.perf_counter() - begun)
 
 

@@ -8,8 +8,8 @@ import sys
 from types import FrameType
 
 import uvicorn
+from codesessions_kube import logs
 
-from codesessions_api import logs
 from codesessions_api.app import Application
 from codesessions_api.http11 import HttpProtocol
 from codesessions_api.settings import ApiSettings, SettingsError, describe, read_settings
@@ -31,6 +31,25 @@ class Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
+def configuration(application: Application, address: tuple[str, int]) -> uvicorn.Config:
+    """How uvicorn serves the application."""
+    return uvicorn.Config(
+        application.asgi,
+        host=address[0],
+        port=address[1],
+        loop="uvloop",
+        http=HttpProtocol,
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+
+
 def main() -> None:
     """Entry point. Exit code 2 for settings that cannot be, 3 if it could not start."""
     argparse.ArgumentParser(
@@ -49,23 +68,7 @@ def main() -> None:
     application = Application(
         settings.master_key, pty_base_url=settings.pty_base_url, request_limit=settings.request_limit
     )
-    host, port = settings.address
-    config = uvicorn.Config(
-        application.asgi,
-        host=host,
-        port=port,
-        loop="uvloop",
-        http=HttpProtocol,
-        ws="none",
-        lifespan="on",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=GRACE_SECONDS,
-    )
-    server = Server(config, application)
+    server = Server(configuration(application, settings.address), application)
     server.run()
     if not server.started:
         sys.exit(3)

@@ -18,6 +18,7 @@ from codesessions_api.views import STATUSES
 
 Part = dict[str, Any]
 _ALWAYS = (
+    "bad_request",
     "missing_api_key",
     "invalid_api_key",
     "missing_scope",
@@ -204,7 +205,8 @@ _READ = _operation(
     "readOutput",
     "Read output by sequence number",
     "Scope `code-sessions:read`. Ask with `afterSeq` = the last `seq` you got. With `Prefer: wait=N` the answer comes "
-    "as soon as there is output after it, the shell has ended, or N seconds are over. Of a session that has ended the "
+    "as soon as there is output after it, the shell has ended, or N seconds are over. A session that has never run has "
+    "no chunks; one whose pod is being replaced answers 409. Of a session that has ended the "
     "output can be read for as long as its pod is there.",
     200,
     *_TERMINAL,

@@ -41,5 +41,5 @@ def preferred_wait(request: Request) -> int | None:
         name, _, value = preference.partition(";")[0].partition("=")
         number = value.strip().strip('"')
         if name.strip().lower() == "wait" and number.isascii() and number.isdigit():
-            return int(number) if len(number) < 3 and int(number) <= MAX_WAIT_SECONDS else MAX_WAIT_SECONDS
+            return min(int(number), MAX_WAIT_SECONDS) if len(number) < 10 else MAX_WAIT_SECONDS
     return None

@@ -8,6 +8,7 @@ bounded and their shape is checked, and of a refusal only the status counts.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -52,17 +53,25 @@ class Sidecars:
     async def type(self, resource: Object, user_id: str, data: bytes, seq: int | None) -> None:
         """Type. Raises Problem 409, 429 or 503; then nothing was typed, or with 503 perhaps it was (see `inputSeq`)."""
         query = {"inputSeq": str(seq)} if seq is not None else {}
-        await self._call(resource, "POST", "/v1/input", "write", user_id, query, data)
+        again = seq is not None  # the sidecar knows the number then
+        await self._call(resource, "POST", "/v1/input", "write", user_id, lambda: query, data, repeatable=again)
 
     async def resize(self, resource: Object, user_id: str, rows: int, columns: int) -> None:
         """Set the size in characters. Raises Problem 503."""
         body = orjson.dumps({"rows": rows, "cols": columns})
-        await self._call(resource, "POST", "/v1/resize", "write", user_id, {}, body)
+        await self._call(resource, "POST", "/v1/resize", "write", user_id, dict, body, repeatable=True)
 
     async def output(self, resource: Object, user_id: str, *, after: int, limit: int, wait: int) -> dict[str, Any]:
         """Output after a number, held up to `wait` seconds until there is some. Raises Problem 503."""
-        query = {"after": str(after), "limit": str(limit), "wait": str(wait)}
-        text = await self._call(resource, "GET", "/v1/output", "read", user_id, query, None, seconds=wait)
+        until = time.monotonic() + wait
+
+        def query() -> dict[str, str]:
+            left = math.ceil(max(0.0, until - time.monotonic()))
+            return {"after": str(after), "limit": str(limit), "wait": str(left)}
+
+        text = await self._call(
+            resource, "GET", "/v1/output", "read", user_id, query, None, repeatable=True, seconds=wait
+        )
         try:
             return _page(orjson.loads(text))
         except (ValueError, KeyError, TypeError) as error:
@@ -75,27 +84,30 @@ class Sidecars:
         path: str,
         scope: str,
         user_id: str,
-        query: dict[str, str],
+        query: Callable[[], dict[str, str]],
         body: bytes | None,
         *,
+        repeatable: bool,
         seconds: float = 0,
     ) -> bytes:
+        """One call, tried again for a moment after the first failure if it is `repeatable` or was never sent."""
         address = address_of(resource)
         if address is None:
             raise unavailable()
-        url = URL.build(scheme="http", host=address[0], port=address[1], path=path, query=query)
         token = ticket_for(self._master_key, resource, (scope,), user_id, now=self._clock())
         headers = {"Authorization": f"Bearer {token}"}
         finished = status_of(resource) in FINISHED  # its pod goes or is gone: not worth much waiting
         connect = 0.5 if finished else CONNECT_SECONDS
         limits = aiohttp.ClientTimeout(total=seconds + ANSWER_SECONDS, sock_connect=connect)
-        give_up = time.monotonic() + (0 if finished else RETRY_SECONDS)
+        give_up: float | None = 0.0 if finished else None
         pause = 0.02
         while True:
+            url = URL.build(scheme="http", host=address[0], port=address[1], path=path, query=query())
             try:
                 return await self._once(method, url, headers, body, limits)
             except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-                if not _may_repeat(method, error) or time.monotonic() + pause > give_up:
+                give_up = time.monotonic() + RETRY_SECONDS if give_up is None else give_up
+                if not _may_repeat(error, repeatable) or time.monotonic() + pause > give_up:
                     raise unavailable() from error
             await asyncio.sleep(pause)
             pause = min(2 * pause, 0.2)
@@ -121,11 +133,13 @@ class Sidecars:
             return bytes(answer)
 
 
-def _may_repeat(method: str, error: Exception) -> bool:
-    """Whether a request that failed so can be made again: nothing was sent, or it only reads."""
+def _may_repeat(error: Exception, repeatable: bool) -> bool:
+    """Whether a request that failed so can be made again: nothing was sent, or twice is as good as once."""
     if isinstance(error, aiohttp.ClientConnectorError):
         return isinstance(error.os_error, ConnectionRefusedError)
-    return method == "GET" and isinstance(error, aiohttp.ClientConnectionError | aiohttp.ClientPayloadError)
+    if isinstance(error, TimeoutError):
+        return False  # it had its time
+    return repeatable and isinstance(error, aiohttp.ClientConnectionError | aiohttp.ClientPayloadError)
 
 
 def _page(found: Any) -> dict[str, Any]:

@@ -22,6 +22,9 @@ from codesessions_api.service import check_running
 from codesessions_api.sidecar import MAX_OUTPUT_BYTES
 from codesessions_api.tickets import TICKET_SECONDS, ticket_for
 
+NOTHING_YET: dict[str, Any] = {"chunks": [], "lastSeq": 0, "oldestSeq": 1, "truncated": False, "exit": None}
+"""The output of a shell that has never run."""
+
 
 def add(router: APIRouter, context: Context) -> None:
     """Add them to a router."""
@@ -57,6 +60,8 @@ def add(router: APIRouter, context: Context) -> None:
         patience = Patience(parameters.preferred_wait(request))
         resource = await started(request, caller, patience)
         status = views.status_of(resource)
+        if status == "creating" and not views.has_run(resource):
+            return json_response({"sessionId": request.path_params["id"], **NOTHING_YET}, headers=patience.applied)
         if status not in views.FINISHED:
             check_running(resource)
 

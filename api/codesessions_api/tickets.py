@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+
 from codesessions_crds.credentials import Ticket, mint_ticket, workspace_key
 from codesessions_crds.names import PTY_PORT, session_id
 from codesessions_kube.store import Object
@@ -12,7 +14,10 @@ TICKET_SECONDS = 60
 def address_of(resource: Object) -> tuple[str, int] | None:
     """Host and port of a session's sidecar; None if it has no pod."""
     ip = ((resource.get("status") or {}).get("pod") or {}).get("ip")
-    return (ip, PTY_PORT) if isinstance(ip, str) and ip else None
+    try:
+        return str(ipaddress.ip_address(str(ip))), PTY_PORT
+    except ValueError:
+        return None
 
 
 def ticket_for(master_key: bytes, resource: Object, scope: tuple[str, ...], user_id: str, *, now: float) -> str:

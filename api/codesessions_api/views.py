@@ -31,6 +31,11 @@ def ready_of(resource: Object) -> Object:
     return next((each for each in conditions if each.get("type") == "Ready"), {})
 
 
+def has_run(resource: Object) -> bool:
+    """Whether its shell has ever run, so that there may be output."""
+    return bool((resource.get("status") or {}).get("startedAt"))
+
+
 def session_view(resource: Object, organization_id: str, pty_base_url: str = "") -> dict[str, Any]:
     """All that the API says of a session. `pty_base_url` serves until the operator has written the endpoint down."""
     metadata, spec, status = resource["metadata"], resource.get("spec") or {}, resource.get("status") or {}

@@ -15,13 +15,14 @@ from datetime import timedelta
 from typing import Any
 
 from codesessions_crds.names import MANAGED_BY_LABEL, OPERATOR_MANAGER, SESSION_LABEL
+from codesessions_kube import logs
 from codesessions_kube.client import HttpKubeClient, KubeClient, connect
 from codesessions_kube.errors import KubeError
 from codesessions_kube.kinds import CLAIM, CODE_SESSION, POD
 from codesessions_kube.store import Key, ObjectStore, key_of
 from codesessions_kube.watchcache import WatchCache
 
-from codesessions_operator import health, logs, watch
+from codesessions_operator import health, watch
 from codesessions_operator.apply import Applier
 from codesessions_operator.lease import Leader, LeadershipLostError
 from codesessions_operator.networkpolicies import NetworkPolicies

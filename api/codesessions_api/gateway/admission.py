@@ -47,7 +47,7 @@ class Admission:
         if not self._caches.synced:
             raise try_again(503, "not_ready", "The gateway has just started and does not know the cluster yet.")
         self._check_origin(request)
-        session = request.path.rpartition("/")[2]
+        session = request.session or ""
         name = name_of_session(session)
         ticket = request.ticket
         if ticket is not None:

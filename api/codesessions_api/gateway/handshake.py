@@ -6,16 +6,18 @@ import asyncio
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode
 
 from codesessions_api.gateway.frames import accept_key
 from codesessions_api.parameters import MAX_SEQ
 from codesessions_api.problems import Problem, bad_parameter
 
 MAX_HEAD = 16 << 10
+MAX_PARAMETERS = 32
 TICKET = "ticket.codesessions.dev."
 """A subprotocol that starts so carries a ticket, as browsers can send no header; it is never chosen."""
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_TARGET = re.compile(r"/[!-\"$-~]*")  # origin-form (RFC 9112, section 3.2.1), printable, without a fragment
 _VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 _KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
 _SINGLE = frozenset(
@@ -35,7 +37,7 @@ _SINGLE = frozenset(
 
 @dataclass(frozen=True)
 class Handshake:
-    """A request's head. Header names are lower case, repeated ones are joined by commas."""
+    """A request's head. The path is decoded, header names are lower case, repeated ones are joined by commas."""
 
     method: str
     path: str
@@ -83,15 +85,27 @@ class Handshake:
         if _KEY.fullmatch(self.headers.get("sec-websocket-key", "")) is None:
             raise Problem(400, "bad_request", "Sec-WebSocket-Key must be 16 bytes in base64.")
 
-    def after_seq(self) -> int | None:
-        """Where the output is to begin; None: where the sidecar thinks best. Raises Problem 422."""
-        found = [value for name, value in parse_qsl(self.query, keep_blank_values=True) if name == "afterSeq"]
-        if not found:
-            return None
-        text = found[0]
-        if len(found) > 1 or not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= MAX_SEQ):
-            raise bad_parameter("afterSeq", f"must be a whole number from 0 to {MAX_SEQ}, and given once")
-        return int(text)
+    @property
+    def session(self) -> str | None:
+        """The id that the path names: `/cs_abc123`, below any prefix, with a `/ws` behind it for those who add one."""
+        last = self.path.removesuffix("/ws").rpartition("/")[2]
+        return last if last.startswith("cs_") else None
+
+    def parameters(self) -> dict[str, str]:
+        """The query, which is the sidecar's to understand. Raises Problem 422 for what is sure to be refused."""
+        try:
+            pairs = parse_qsl(self.query, keep_blank_values=True, max_num_fields=MAX_PARAMETERS)
+        except ValueError as error:
+            raise bad_parameter("the query", f"must have at most {MAX_PARAMETERS} parameters") from error
+        found: dict[str, str] = {}
+        for name, value in pairs:
+            if name in found:
+                raise bad_parameter(name[:64], "must be given once")
+            found[name] = value
+        after = found.get("afterSeq", "0")
+        if not (after.isascii() and after.isdigit() and len(after) < 20 and int(after) <= MAX_SEQ):
+            raise bad_parameter("afterSeq", f"must be a whole number from 0 to {MAX_SEQ}")
+        return found
 
 
 def words(text: str) -> list[str]:
@@ -111,12 +125,12 @@ async def read(reader: asyncio.StreamReader) -> Handshake | None:
     try:
         method, target, version = first.decode("ascii").split(" ")
         headers = parse_headers(lines)
-        url = urlsplit(target)
     except ValueError as error:
         raise Problem(400, "bad_request", "This is not an HTTP/1.1 request.") from error
-    if version != "HTTP/1.1" or not target.startswith("/") or "host" not in headers:
+    if version != "HTTP/1.1" or not _TARGET.fullmatch(target) or "host" not in headers:
         raise Problem(400, "bad_request", "This is not an HTTP/1.1 request.")
-    return Handshake(method, url.path, url.query, headers)
+    path, _, query = target.partition("?")
+    return Handshake(method, unquote(path), query, headers)
 
 
 def parse_headers(lines: Iterable[bytes]) -> dict[str, str]:
@@ -135,10 +149,11 @@ def parse_headers(lines: Iterable[bytes]) -> dict[str, str]:
     return found
 
 
-def for_sidecar(request: Handshake, host: str, after: int | None, ticket: str) -> bytes:
-    """The handshake that goes to the sidecar: the client's key and subprotocols, our ticket, and nothing else."""
+def for_sidecar(request: Handshake, host: str, ticket: str) -> bytes:
+    """The handshake that goes to the sidecar: the client's key, subprotocols and query, our ticket, nothing else."""
+    query = urlencode(request.parameters())
     lines = [
-        f"GET /v1/attach{'' if after is None else f'?afterSeq={after}'} HTTP/1.1",
+        f"GET /v1/attach{'?' if query else ''}{query} HTTP/1.1",
         f"Host: {host}",
         "Upgrade: websocket",
         "Connection: Upgrade",
@@ -166,11 +181,15 @@ def for_client(request: Handshake, protocol: str | None, request_id: str) -> byt
 
 
 def chosen_protocol(request: Handshake, answer: bytes) -> str | None:
-    """The subprotocol that a sidecar's answer chose. Raises ValueError for an answer that is no acceptance.
+    """The subprotocol that a sidecar's answer chose.
+
+    Raises ValueError for an answer that is no acceptance, and Problem 400 if it does not like the request itself.
 
     Not a header of it is passed on: a user's program could answer in the sidecar's place.
     """
     first, *lines = answer.removesuffix(b"\r\n\r\n").split(b"\r\n")
+    if first.startswith(b"HTTP/1.1 400 "):
+        raise Problem(400, "bad_request", "The terminal does not take this request; look at its query parameters.")
     if not first.startswith(b"HTTP/1.1 101 "):
         raise ValueError(f"it answered {first[:40]!r}")
     headers = parse_headers(lines)

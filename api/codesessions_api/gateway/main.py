@@ -9,10 +9,10 @@ import signal
 import sys
 
 import uvloop
+from codesessions_kube import logs
 from codesessions_kube.client import KubeClient, connect
 from codesessions_kube.store import Key
 
-from codesessions_api import logs
 from codesessions_api.caches import Caches
 from codesessions_api.gateway.server import Gateway
 from codesessions_api.settings import GatewaySettings, SettingsError, describe, read_settings
@@ -26,7 +26,11 @@ async def serve(settings: GatewaySettings, client: KubeClient, stop: asyncio.Eve
         for each in gateways:
             each.key_changed(key)
 
-    caches = Caches(client, key_changed=key_changed)
+    def session_changed(key: Key) -> None:
+        for each in gateways:
+            each.session_changed(key)
+
+    caches = Caches(client, key_changed=key_changed, session_changed=session_changed)
     gateway = Gateway(caches, settings.master_key, origins=settings.origins, limit=settings.connection_limit)
     gateways.append(gateway)
     caches.start()

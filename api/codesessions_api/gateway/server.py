@@ -11,7 +11,7 @@ import socket
 import time
 from collections.abc import Callable
 
-from codesessions_kube.store import Key
+from codesessions_kube.store import Key, key_of
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
 from codesessions_api import views
@@ -71,6 +71,8 @@ class Gateway:
         self._caches, self._master_key, self._limit, self._clock = caches, master_key, limit, clock
         self._admission = Admission(caches, master_key, origins, clock=clock)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._silent: set[asyncio.Task[None]] = set()
+        """Connections on which nothing was asked yet."""
         self._inside: dict[asyncio.Future[Cut], Visitor] = {}
         self._stopping = False
         self.metrics = Metrics()
@@ -84,6 +86,8 @@ class Gateway:
         self._stopping = True
         for cut in self._inside:
             _cut(cut, answers.RESTARTING, "the gateway restarts; connect again")
+        for task in self._silent:
+            task.cancel()
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=seconds)
             for task in late:
@@ -95,6 +99,15 @@ class Gateway:
         for cut, visitor in self._inside.items():
             if visitor.key == key:
                 self._check_again(cut, visitor)
+
+    def session_changed(self, key: Key) -> None:
+        """A CodeSession has changed: who is at a pod that it no longer has would wait for a dead node in vain."""
+        here = [(cut, each) for cut, each in self._inside.items() if key_of(each.session) == key]
+        session = self._caches.sessions.get(*key) if here else None
+        address = address_of(session) if session is not None else None
+        for cut, visitor in here:
+            if address is not None and address != address_of(visitor.session):
+                _cut(cut, answers.UNREACHABLE, "the session has a new pod; connect again")
 
     def _check_again(self, cut: asyncio.Future[Cut], visitor: Visitor) -> None:
         problem = self._admission.still_good(visitor)
@@ -131,7 +144,7 @@ class Gateway:
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         request, request_id = None, secrets.token_hex(8)
         try:
-            request = await _read(reader)
+            request = await self._asked(reader)
             if request is None:
                 return
             given = request.headers.get("x-request-id", "")
@@ -144,15 +157,25 @@ class Gateway:
             self.metrics.refused.labels(problem.code).inc()
             await part(reader, writer, answers.refusal(request, problem, request_id))
 
+    async def _asked(self, reader: asyncio.StreamReader) -> Handshake | None:
+        task = asyncio.current_task()
+        if task is None or self._stopping:
+            return None
+        self._silent.add(task)
+        try:
+            return await _read(reader)
+        finally:
+            self._silent.discard(task)
+
     async def _visit(
         self, request: Handshake, request_id: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        if not request.path.rpartition("/")[2].startswith("cs_"):
+        if request.session is None:
             raise Problem(404, "not_found", f"There is no {request.path[:200]!r} here.")
         request.check()
         if len(self._tasks) > self._limit or self._stopping:
             raise try_again(503, "overloaded", "The gateway has as many connections as it can hold, or it stops.")
-        after = request.after_seq()
+        request.parameters()
         visitor = await self._admitted(request)
         status, address = views.status_of(visitor.session), address_of(visitor.session)
         try:
@@ -162,7 +185,7 @@ class Gateway:
                 await part(reader, writer, self._closed(request, answers.NOT_RUNNING, text, request_id))
                 return
             token = ticket_for(self._master_key, visitor.session, visitor.scope, visitor.user_id, now=self._clock())
-            upstream = await open_upstream(request, address, after, token)
+            upstream = await open_upstream(request, address, token)
         except UnreachableError as error:
             _log.info("no terminal", extra={"fields": {"error": str(error), "requestId": request_id}})
             text = "the session's terminal cannot be reached; connect again"

@@ -75,16 +75,15 @@ class Splice:
                 self._stop_at_boundary = True
                 await asyncio.wait((down,), timeout=BOUNDARY_SECONDS)
             return End.CUT
-        first = down if down.done() else up
-        who = first.result()
-        if who is End.CLIENT and first is up:
-            await asyncio.wait((down,), timeout=PARTING_SECONDS)  # the sidecar's answer to the client's close
-        elif who is End.LOST and self._scanner.closed:
+        if not down.done():  # what the sidecar still has to say, an answer to a close for one, is for the client
+            await asyncio.wait((down,), timeout=PARTING_SECONDS)
+            return End.TERMINAL if up.result() is End.LOST and self._scanner.closed else up.result()
+        if down.result() is End.LOST and self._scanner.closed:
             with contextlib.suppress(OSError):
                 self._client_out.write_eof()
                 await asyncio.wait((up,), timeout=PARTING_SECONDS)  # the client's answer to the terminal's close
             return End.TERMINAL
-        return who
+        return down.result()
 
     async def _up(self) -> End:
         while data := await _read(self._client_in):

@@ -32,14 +32,14 @@ class Upstream:
     protocol: str | None
 
 
-async def open_upstream(request: Handshake, address: tuple[str, int], after: int | None, ticket: str) -> Upstream:
-    """Connect and shake hands. Raises UnreachableError."""
+async def open_upstream(request: Handshake, address: tuple[str, int], ticket: str) -> Upstream:
+    """Connect and shake hands. Raises UnreachableError, and Problem 400 if the sidecar does not like the request."""
     writer = None
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
             reader, writer = await _connect(address)
             host = f"[{address[0]}]:{address[1]}" if ":" in address[0] else f"{address[0]}:{address[1]}"
-            writer.write(for_sidecar(request, host, after, ticket))
+            writer.write(for_sidecar(request, host, ticket))
             answer = await reader.readuntil(b"\r\n\r\n")
         return Upstream(reader, writer, chosen_protocol(request, answer))
     except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:

@@ -1,15 +1,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import logging
 from typing import Any
 
 import aiohttp
 import pytest
 from codesessions_kube.kinds import CODE_SESSION
 from codesessions_kube.store import ObjectStore
-from codesessions_operator import health, logs, main, watch
+from codesessions_operator import health, main, watch
 from support.kube import MemoryKube
 
 
@@ -58,17 +56,6 @@ async def test_health_and_metrics() -> None:
     assert answers["healthz"] == (200, "ok\n")
     assert answers["readyz"][0] == 503
     assert "codesessions_operator_queue_depth 3.0" in answers["metrics"][1]
-
-
-def test_a_log_line_is_one_json_object() -> None:
-    record = logging.LogRecord("a.b", logging.WARNING, "", 1, "it %s\n", ("broke",), None)
-    record.created, record.msecs = 0.0, 7
-    assert json.loads(logs.JsonFormatter().format(record)) == {
-        "time": "1970-01-01T00:00:00.007Z",
-        "level": "warning",
-        "logger": "a.b",
-        "message": "it broke\n",
-    }
 
 
 def test_settings_that_cannot_be_end_it_with_2(

@@ -1,4 +1,4 @@
-"""Logs and audit lines: one JSON object a line on standard output, or text for people."""
+"""Logs and audit lines of all our programs: one JSON object a line on standard error, or text for people."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
-        return json.dumps(line)
+        return json.dumps(line, default=str)
 
 
 class TextFormatter(logging.Formatter):
@@ -38,8 +38,8 @@ class TextFormatter(logging.Formatter):
 
 
 def configure(level: str, form: str) -> None:
-    """Set up the root logger. Audit lines are written at every level."""
-    handler = logging.StreamHandler(sys.stdout)
+    """Set up the root logger; audit lines are written at every level. Raises ValueError for an unknown level."""
+    handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.getLogger("audit").setLevel(logging.INFO)
