@@ -1,272 +1,334 @@
-"""A viewer attached by WebSocket (RFC 6455): raw bytes, or `codesessions.v1`.
+"""A viewer: a position in the transcript, a dialect, and somebody who may type.
 
-A viewer is a position in the transcript. A slow one lags behind and costs nothing; its socket's buffers are kept small,
-so that what it sees is never far from what is. Its ticket is looked at once, when it comes.
+A slow one lags behind and costs nothing; its socket's buffers are kept small, so that what it sees is never far from
+what is. Its ticket is looked at once, when it comes.
+
+Replay and live. What was printed up to the moment of attaching (`_live_after`) is replay, and goes through `_replay`;
+what comes after is live, and goes out as it is. The position is taken, and `hello` written, in one turn of the loop:
+nothing is left out or shown twice between the two.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from websockets.exceptions import InvalidHandshake
-from websockets.frames import CloseCode, Frame, Opcode
-from websockets.http11 import Request as Handshake
-from websockets.protocol import OPEN
-from websockets.server import ServerProtocol
-from websockets.typing import Subprotocol
-
+from codesessions_sidecar.dialects import choose
+from codesessions_sidecar.dialects.base import (
+    Ack,
+    Dialect,
+    EndOfInput,
+    Hold,
+    Opening,
+    Order,
+    Ping,
+    RefusedError,
+    Resize,
+    Start,
+    Type,
+)
 from codesessions_sidecar.journal import QueueFullError
 from codesessions_sidecar.log import log
+from codesessions_sidecar.options import Options
 from codesessions_sidecar.spool import Chunk
 from codesessions_sidecar.terminal import EndedError, Terminal
 from codesessions_sidecar.tickets import WRITE, Ticket
-from codesessions_sidecar.utf8 import decode, is_text
+from codesessions_sidecar.viewers import Seat
+from codesessions_sidecar.websocket import AHEAD, WebSocket
 
-OURS = Subprotocol("codesessions.v1")
-MAX_MESSAGE = 1 << 20
 REPLAY_BYTES = 64 << 10
 """How much of the transcript a viewer gets that does not say where it left off."""
-PING_SECONDS = 20.0
+MESSAGE_BYTES = 64 << 10
+PING_SECONDS = 25.0
 SILENCE_SECONDS = 60.0
+"""A viewer that says nothing for so long, not even pong, is gone."""
+DEAD_SECONDS = 180.0
+"""A host that acknowledges nothing for so long is gone; a full window is probed every 120 s at least (tcp(7))."""
 FAREWELL_SECONDS = 2.0
 """How long the other side may take to answer a close frame."""
+FLUSH_BYTES = 256 << 10
+FLUSH_KEYS = (b"\x03", b"\x1c", b"\x1a")
+"""Ctrl-C, Ctrl-\\ and Ctrl-Z: a terminal drops its output queue with them (termios(3), NOFLSH), a viewer its lag."""
 
 
-def _choose(_: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
-    return OURS if OURS in offered else None
+@dataclass(frozen=True)
+class Visitor:
+    """Who comes, and what for."""
+
+    session_id: str
+    ticket: Ticket
+    options: Options
 
 
 class Viewer:
-    """One WebSocket connection."""
+    """One WebSocket connection to a terminal."""
 
     def __init__(
-        self,
-        terminal: Terminal,
-        session_id: str,
-        ticket: Ticket,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        after: int | None,
+        self, terminal: Terminal, visitor: Visitor, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        self._terminal, self._session_id, self._ticket = terminal, session_id, ticket
-        self._reader, self._writer = reader, writer
-        self._after = after
-        self._protocol = ServerProtocol(select_subprotocol=_choose, max_size=MAX_MESSAGE)
-        self._message: list[bytes] = []
-        self._kind = Opcode.BINARY
-        self._typing = False
-        self._closing = asyncio.Event()
-        self._heard = asyncio.get_running_loop().time()
+        self._terminal, self._visitor = terminal, visitor
+        self._dialect: Dialect = choose((), visitor.options.dialect)
+        self._socket = WebSocket(reader, writer, self._choose)
+        self._seat = Seat(self._dialect.name, self._writes)
+        self._live_after = 0
+        self._acked = 0
+        self._held = self._skipped = self._blocked = False
+        self._input_ended = False
+        self._started = asyncio.Event()
+        self._company = 0, 0
+        self._size = 0, 0
+        self._bytes_in = self._bytes_out = 0
+        self._why = ""
+
+    @property
+    def _writes(self) -> bool:
+        return WRITE in self._visitor.ticket.scope and self._visitor.options.role == "writer"
+
+    def _choose(self, offered: Sequence[str]) -> str | None:
+        options = self._visitor.options
+        self._dialect = choose(offered, options.dialect, raw=options.raw)
+        return self._dialect.subprotocol
 
     # -- life
 
     async def run(self, head: bytes) -> None:
         """Shake hands, then serve until one side closes."""
-        if not await self._handshake(head):
+        if not await self._socket.handshake(head):
             return
-        self._terminal.viewers += 1
-        log(
-            "attach",
-            user=self._ticket.user,
-            dialect=self._protocol.subprotocol or "raw",
-            viewers=self._terminal.viewers,
-        )
+        self._seat.dialect = self._dialect.name
+        who = {
+            "session": self._visitor.session_id,
+            "user": self._visitor.ticket.user,
+            "dialect": self._dialect.name,
+            "role": "writer" if self._writes else "viewer",
+        }
+        begun = time.monotonic()
+        viewers = self._terminal.viewers
+        viewers.enter(self._seat)
+        log("attach", **who, viewers=len(viewers))
+        try:
+            await self._serve()
+        finally:
+            viewers.leave(self._seat)
+            if self._why not in {"client", "ended", "stopping"}:
+                viewers.dropped[self._why] += 1
+            log(
+                "detach",
+                **who,
+                bytesOut=self._bytes_out,
+                bytesIn=self._bytes_in,
+                seconds=round(time.monotonic() - begun, 3),
+                why=self._why,
+                viewers=len(viewers),
+            )
+
+    async def _serve(self) -> None:
         hearing = asyncio.create_task(self._hear())
-        others = [self._send_output(), self._ping(), self._closing.wait()]
+        others = [self._show(), self._watch(), self._socket.closing.wait()]
         tasks: list[asyncio.Task[Any]] = [hearing, *map(asyncio.create_task, others)]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            if self._protocol.close_sent is not None:  # to hang up on unread data would take the close frame back
+            if self._socket.close_sent is not None:  # to hang up on unread data would take the close frame back
                 await asyncio.wait([hearing], timeout=FAREWELL_SECONDS)
         finally:
             for task in tasks:
                 task.cancel()
             results = await asyncio.gather(*tasks, return_exceptions=True)
-            self._terminal.viewers -= 1
-            log("detach", user=self._ticket.user, viewers=self._terminal.viewers)
             for result in results:
                 if isinstance(result, Exception) and not isinstance(result, OSError):
-                    log("attach-failed", error=repr(result))
+                    self._why = "error"
+                    log("attach-failed", session=self._visitor.session_id, error=repr(result))
+            self._why = self._why or ("client" if self._socket.close_received else self._broken())
 
-    async def _handshake(self, head: bytes) -> bool:
-        self._protocol.receive_data(head)
-        requests = [event for event in self._protocol.events_received() if isinstance(event, Handshake)]
-        with contextlib.suppress(InvalidHandshake):
-            for request in requests:
-                self._protocol.send_response(self._protocol.accept(request))
-        await self._flush()
-        return bool(self._protocol.state is OPEN)
+    def _broken(self) -> str:
+        return "lost" if self._socket.close_sent is None else "refused"
 
-    async def _flush(self) -> None:
-        """Send what is to be sent, and wait while the other side does not take it."""
-        if self._write():
-            await self._writer.drain()
-
-    def _write(self) -> bool:
-        wrote = False
-        for data in self._protocol.data_to_send():
-            wrote = True
-            if data:
-                self._writer.write(data)
-            elif not self._writer.transport.is_closing():
-                self._writer.write_eof()  # the protocol's word for: this side has said all
-        return wrote
-
-    async def close(self, code: int, reason: str) -> None:
-        """Send a close frame."""
-        if self._protocol.state is OPEN:
-            self._protocol.send_close(code, reason)
-            self._closing.set()
-            with contextlib.suppress(OSError):
-                await self._flush()
+    async def close(self, code: int, reason: str, why: str = "stopping") -> None:
+        """Send a close frame. `why` is for the log."""
+        self._why = self._why or why
+        await self._socket.close(code, reason)
 
     # -- out
 
-    async def _send_output(self) -> None:
-        after = await self._begin()
-        while self._protocol.state is OPEN:
-            page = self._terminal.page(after, 65536)
-            if page.truncated:
-                after = page.oldest_seq - 1
-                if self._protocol.subprotocol == OURS:
-                    await self._tell({"type": "truncated", "oldestSeq": page.oldest_seq})
-            if page.chunks:
-                after = page.chunks[-1].seq
-                await self._show(page.chunks)
+    async def _show(self) -> None:
+        if self._dialect.waits:
+            await self._started.wait()
+        await self._open()
+        while self._socket.open:
+            await self._tell_news()
+            budget = self._budget()
+            page = self._terminal.page(self._seat.after, budget) if budget > 0 else None
+            if page is None:
+                await self._terminal.changed()
+            elif page.truncated or self._skipped:
+                self._skipped = False
+                self._seat.after = max(self._seat.after, page.oldest_seq - 1)
+                self._acked = max(self._acked, self._seat.after)
+                self._terminal.viewers.truncated[self._dialect.name] += 1
+                self._count(await self._socket.send(self._dialect.truncated(self._seat.after + 1)))
+            elif page.chunks:
+                await self._send(page.chunks)
             elif page.exit is not None:
-                if self._protocol.subprotocol == OURS:
-                    await self._tell({"type": "exit", **page.exit.document()})
-                await self.close(CloseCode.NORMAL_CLOSURE, str(page.exit))
+                self._why = "ended"
+                await self._socket.send(self._dialect.ended(page.exit))
+                await self._socket.close(1000, str(page.exit))
             else:
                 await self._terminal.changed()
 
-    async def _begin(self) -> int:
-        spool = self._terminal.spool
-        oldest, after = spool.oldest_seq, self._after
-        if after is None:
-            after, kept = spool.last_seq, 0
+    async def _open(self) -> None:
+        """Take the place where output begins, and say hello."""
+        terminal, wanted = self._terminal, self._visitor.options.after
+        spool, viewers = terminal.spool, terminal.viewers
+        last, oldest = spool.last_seq, spool.oldest_seq
+        self._live_after = last
+        if wanted is None:
+            after, kept = last, 0
             while after >= oldest and kept < REPLAY_BYTES:
                 kept += spool.length(after)
                 after -= 1
-        if self._protocol.subprotocol == OURS:
-            rows, columns = self._terminal.size
-            hello = {
-                "type": "hello",
-                "sessionId": self._session_id,
-                "lastSeq": spool.last_seq,
-                "oldestSeq": oldest,
-                "truncated": after + 1 < oldest,
-                "rows": rows,
-                "cols": columns,
-            }
-            await self._tell(hello)
-        return max(after, oldest - 1)
+        else:
+            after = max(wanted, oldest - 1)
+        self._seat.after = self._acked = after
+        self._company, self._size = (len(viewers), viewers.writers), terminal.size
+        opening = Opening(
+            session_id=self._visitor.session_id,
+            last_seq=last,
+            oldest_seq=oldest,
+            after=after,
+            truncated=wanted is not None and wanted + 1 < oldest,
+            rows=self._size[0],
+            columns=self._size[1],
+            writes=self._writes,
+            viewers=self._company[0],
+            writers=self._company[1],
+            window=self._visitor.options.window,
+            input_seq=terminal.journal.last_seq,
+        )
+        self._count(await self._socket.send(self._dialect.opening(opening)))
 
-    async def _show(self, chunks: list[Chunk]) -> None:
-        if self._protocol.subprotocol == OURS:
-            for chunk in chunks:
-                await self._tell({"type": "output", "seq": chunk.seq, "text": decode(chunk.data)})
-        elif self._protocol.state is OPEN:
-            self._protocol.send_binary(b"".join(chunk.data for chunk in chunks))
-            await self._flush()
+    async def _tell_news(self) -> None:
+        """Say, once, what has changed around the terminal since this was told last."""
+        viewers = self._terminal.viewers
+        company, size = (len(viewers), viewers.writers), self._terminal.size
+        if company != self._company:
+            self._company = company
+            await self._socket.send(self._dialect.company(*company))
+        if size != self._size:
+            self._size = size
+            await self._socket.send(self._dialect.size(*size))
 
-    async def _tell(self, message: dict[str, Any]) -> None:
-        if self._protocol.state is OPEN:
-            self._protocol.send_text(json.dumps(message, separators=(",", ":"), ensure_ascii=False).encode())
-            await self._flush()
+    def _budget(self) -> int:
+        """Bytes of output that may be sent now."""
+        if self._held:
+            return 0
+        window = self._visitor.options.window
+        if window is None:
+            return MESSAGE_BYTES
+        return min(MESSAGE_BYTES, window - self._terminal.spool.distance(self._acked, self._seat.after))
 
-    async def _ping(self) -> None:
+    async def _send(self, chunks: list[Chunk]) -> None:
+        if self._seat.after < self._live_after:
+            chunks = [chunk for chunk in chunks if chunk.seq <= self._live_after]
+            self._seat.after = chunks[-1].seq
+            chunks = self._replay(chunks)
+        else:
+            self._seat.after = chunks[-1].seq
+        if chunks:
+            self._count(await self._socket.send(self._dialect.output(chunks)))
+
+    def _replay(self, chunks: list[Chunk]) -> list[Chunk]:
+        """Output from before this viewer came, as it is to be shown."""
+        return chunks
+
+    def _count(self, count: int) -> None:
+        self._bytes_out += count
+        self._terminal.viewers.bytes_out[self._dialect.name] += count
+
+    async def _watch(self) -> None:
         """Find out about a peer that is gone. One that is only slow is left alone: TCP knows that it is there."""
         loop = asyncio.get_running_loop()
-        while self._protocol.state is OPEN:
+        while self._socket.open:
             await asyncio.sleep(PING_SECONDS)
-            if self._typing or self._writer.transport.get_write_buffer_size():
-                self._heard = loop.time()
-            elif loop.time() - self._heard > SILENCE_SECONDS:
-                self._writer.transport.abort()
-                return
-            elif self._protocol.state is OPEN:
-                self._protocol.send_ping(b"")
-                self._write()
+            if self._socket.waiting and self._socket.unacknowledged_seconds() > DEAD_SECONDS:
+                break
+            if self._blocked or self._socket.waiting:
+                self._socket.heard = loop.time()
+            elif loop.time() - self._socket.heard > SILENCE_SECONDS:
+                break
+            else:
+                self._socket.ping()
+        if self._socket.open:
+            self._why = "silent"
+            self._socket.abort()
 
     # -- in
 
     async def _hear(self) -> None:
-        while data := await self._reader.read(65536):
-            self._heard = asyncio.get_running_loop().time()
-            self._protocol.receive_data(data)
-            for event in self._protocol.events_received():
-                if isinstance(event, Frame) and self._protocol.state is OPEN:
-                    await self._take(event)
-            await self._flush()  # pongs and the like; typing must not wait for a screen that is behind
-            if self._protocol.close_rcvd is not None:
-                return
-            if self._protocol.state is not OPEN:
-                self._closing.set()
-        self._protocol.receive_eof()
+        async for message in self._socket.messages():
+            self._bytes_in += len(message.data)
+            self._terminal.viewers.bytes_in[self._dialect.name] += len(message.data)
+            try:
+                for order in self._dialect.orders(message):
+                    await self._obey(order)
+            except RefusedError as error:
+                await self.close(error.code, error.reason, "refused")
 
-    async def _take(self, frame: Frame) -> None:
-        """Put a message together (its size is bounded by the protocol), and do what it says."""
-        if frame.opcode in {Opcode.TEXT, Opcode.BINARY}:
-            self._kind = frame.opcode
-        elif frame.opcode is not Opcode.CONT:
-            return
-        self._message.append(bytes(frame.data))
-        if not frame.fin:
-            return
-        message, self._message = b"".join(self._message), []
-        if self._kind is Opcode.TEXT and not is_text(message):
-            await self.close(CloseCode.INVALID_DATA, "a text message must be UTF-8")
-        elif self._protocol.subprotocol != OURS:
-            await self._type(message)
-        elif self._kind is Opcode.TEXT:
-            await self._obey(message)
-        else:
-            await self.close(CloseCode.UNSUPPORTED_DATA, "codesessions.v1 has text messages only")
-
-    async def _obey(self, message: bytes) -> None:
-        try:
-            order = json.loads(message)
-            kind = order["type"]
-            if kind == "input":
-                seq = order.get("inputSeq")
-                if seq is not None and not (type(seq) is int and 1 <= seq < 1 << 63):
-                    raise ValueError("inputSeq")  # noqa: TRY301
-                await self._type(order["text"].encode(), seq)
-            elif kind == "resize":
-                rows, columns = order["rows"], order["cols"]
-                if not all(type(value) is int and 1 <= value <= 10_000 for value in (rows, columns)):
-                    raise ValueError("rows, cols")  # noqa: TRY301
+    async def _obey(self, order: Order) -> None:
+        match order:
+            case Type():
+                await self._type(order)
+            case Resize(rows, columns):
                 if await self._may_write():
-                    self._terminal.resize(rows, columns)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            await self.close(CloseCode.POLICY_VIOLATION, "not a message of codesessions.v1")
+                    self._terminal.viewers.resize(self._seat, (rows, columns))
+            case Hold(on):
+                self._held = on
+                self._terminal.wake()
+            case Ack(seq):
+                self._acked = max(self._acked, min(seq, self._seat.after))
+                self._terminal.wake()
+            case Start():
+                self._started.set()
+            case EndOfInput():
+                self._input_ended = True
+            case Ping():
+                await self._socket.send(self._dialect.pong(), ahead=AHEAD)
 
-    async def _may_write(self) -> bool:
-        if WRITE in self._ticket.scope:
+    async def _may_write(self, seq: int | None = None) -> bool:
+        if self._writes:
             return True
-        if self._protocol.subprotocol == OURS:
-            await self._tell({"type": "error", "code": "missing_scope"})
+        code = "read_only" if WRITE in self._visitor.ticket.scope else "missing_scope"
+        await self._socket.send(self._dialect.refused(code, seq), ahead=AHEAD)
         return False
 
-    async def _type(self, data: bytes, seq: int | None = None) -> None:
+    async def _type(self, order: Type) -> None:
         """Type; while the queue is full, read no more of this viewer, so that TCP holds it back."""
-        if not await self._may_write():
+        if self._input_ended or not await self._may_write(order.seq):
             return
-        self._typing = True
+        if order.data in FLUSH_KEYS:
+            self._drop_lag()
+        self._blocked = True
         try:
             while True:
                 try:
-                    self._terminal.type(data, seq)
+                    count = self._terminal.type(order.data, order.seq)
+                    break
                 except QueueFullError:
                     await self._terminal.changed()
-                else:
-                    return
         except EndedError:
+            await self._socket.send(self._dialect.refused("shell_ended", order.seq), ahead=AHEAD)
             return
         finally:
-            self._typing = False
+            self._blocked = False
+        if order.seq is not None:
+            await self._socket.send(self._dialect.typed(order.seq, count), ahead=AHEAD)
+
+    def _drop_lag(self) -> None:
+        """Let go of output that this viewer has not been sent, if that is much."""
+        last = self._terminal.spool.last_seq
+        if self._terminal.spool.distance(self._seat.after, last) > FLUSH_BYTES:
+            self._seat.after = self._acked = last
+            self._skipped = True
+            self._terminal.wake()

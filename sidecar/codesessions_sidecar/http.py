@@ -67,6 +67,16 @@ def json_response(value: object, status: int = 200) -> Response:
     return Response(status, json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode())
 
 
+def number(request: Request, name: str, otherwise: int, most: int, *, least: int = 0) -> int:
+    """A query parameter that is a whole number. Raises HttpError 400."""
+    text = request.query.get(name)
+    if text is None:
+        return otherwise
+    if not text.isascii() or not text.isdigit() or len(text) > 19 or not least <= int(text) <= most:
+        raise HttpError(400, "bad_parameter", f"{name} must be a whole number from {least} to {most}")
+    return int(text)
+
+
 def tokens(value: str) -> list[str]:
     """The words of a comma-separated header, lower case."""
     return [word.strip().lower() for word in value.split(",") if word.strip()]

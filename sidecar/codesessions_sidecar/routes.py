@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable
 
-from codesessions_sidecar.http import HttpError, Request, Response, json_response
+from codesessions_sidecar.http import HttpError, Request, Response, json_response, number
 from codesessions_sidecar.journal import CAPACITY, QueueFullError
 from codesessions_sidecar.log import timestamp
 from codesessions_sidecar.terminal import EndedError, Page, Terminal
@@ -17,16 +17,6 @@ MAX_INPUT = CAPACITY
 MAX_WAIT_SECONDS = 60
 MAX_LIMIT = 256 << 10
 """Bytes of output in one answer; who asks for more gets as much, so that no poller makes the process large."""
-
-
-def number(request: Request, name: str, otherwise: int, most: int) -> int:
-    """A query parameter that is a whole number. Raises HttpError 400."""
-    text = request.query.get(name)
-    if text is None:
-        return otherwise
-    if not text.isascii() or not text.isdigit() or len(text) > 19 or int(text) > most:
-        raise HttpError(400, "bad_parameter", f"{name} must be a whole number from 0 to {most}")
-    return int(text)
 
 
 def page_document(page: Page) -> dict[str, object]:
@@ -86,7 +76,7 @@ async def metrics(_: Request, terminal: Terminal) -> Response:
         "codesessions_pty_chunks_total": ("counter", terminal.spool.last_seq),
         "codesessions_pty_input_bytes_total": ("counter", terminal.journal.end),
         "codesessions_pty_input_waiting_bytes": ("gauge", terminal.journal.waiting),
-        "codesessions_pty_viewers": ("gauge", terminal.viewers),
+        "codesessions_pty_viewers": ("gauge", len(terminal.viewers)),
         "codesessions_pty_launcher_connected": ("gauge", int(terminal.connected)),
     }
     text = "".join(f"# TYPE {name} {kind}\n{name} {value}\n" for name, (kind, value) in values.items())

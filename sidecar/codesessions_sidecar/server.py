@@ -189,10 +189,11 @@ class Server:
         if "websocket" not in tokens(request.headers.get("upgrade", "")):
             headers = {"Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
             raise HttpError(426, "upgrade_required", "this is a WebSocket", headers=headers)
-        after = routes.number(request, "afterSeq", 0, 2**63 - 1) if "afterSeq" in request.query else None
-        from codesessions_sidecar.attach import Viewer  # 4 MiB that a session without viewers does without
+        from codesessions_sidecar.attach import Viewer, Visitor  # 4 MiB that a session without viewers does without
+        from codesessions_sidecar.options import read_options
 
-        viewer = Viewer(self._terminal, self._settings.session_id, ticket, reader, writer, after)
+        visitor = Visitor(self._settings.session_id, ticket, read_options(request))
+        viewer = Viewer(self._terminal, visitor, reader, writer)
         self._viewers.add(viewer)
         try:
             await viewer.run(request.raw)

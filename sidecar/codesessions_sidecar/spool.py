@@ -167,6 +167,12 @@ class Spool:
         """Bytes of a chunk that is kept."""
         return self._end(seq) - self._end(seq - 1)
 
+    def distance(self, after: int, until: int) -> int:
+        """Bytes of the chunks after number `after`, up to number `until`, as far as they are kept."""
+        last = min(until, self.last_seq)
+        first = max(after, self.oldest_seq - 1)
+        return self._end(last) - self._end(first) if first < last else 0
+
     @property
     def exit_mark(self) -> int:
         """What was last stored here in this pod; 0 at first. Survives like everything else."""

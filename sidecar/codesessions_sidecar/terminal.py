@@ -13,6 +13,7 @@ from codesessions_sidecar.folders import pod_instance
 from codesessions_sidecar.journal import Journal
 from codesessions_sidecar.link import Link
 from codesessions_sidecar.spool import Chunk, Spool
+from codesessions_sidecar.viewers import Viewers
 
 
 class EndedError(Exception):
@@ -37,9 +38,9 @@ class Terminal:
         instance = pod_instance(run_dir)
         self.spool = Spool(data_dir, spool_bytes, instance)
         self.journal = Journal(data_dir, instance)
-        self.viewers = 0
         self._changed = asyncio.Event()
         self._link = Link(run_dir, self.spool, self.journal, self.wake)
+        self.viewers = Viewers(self.resize, self.wake)
 
     def start(self) -> None:
         """Listen for the launcher."""
@@ -114,3 +115,4 @@ class Terminal:
     def resize(self, rows: int, columns: int) -> None:
         """Set the size in characters."""
         self._link.resize(rows, columns)
+        self.wake()

@@ -44,6 +44,12 @@ async def test_our_dialect_begins_with_hello_and_numbers_its_output(here: Place)
         "truncated": False,
         "rows": 24,
         "cols": 80,
+        "afterSeq": 1,
+        "role": "writer",
+        "viewers": 1,
+        "writers": 1,
+        "window": None,
+        "inputSeq": 0,
     }
     assert await viewer.message() == {"type": "output", "seq": 2, "text": "2"}
     assert await viewer.message() == {"type": "output", "seq": 3, "text": "€"}
@@ -154,7 +160,7 @@ async def test_what_is_against_the_protocol_closes_it(here: Place, send: Any, co
     send(viewer)
     assert (await viewer.closed())[0] == code
     assert here.launcher.typed() == b""
-    await eventually("it is gone", lambda: here.terminal.viewers == 0)
+    await eventually("it is gone", lambda: len(here.terminal.viewers) == 0)
 
 
 @pytest.mark.parametrize(
@@ -262,14 +268,14 @@ async def test_a_silent_viewer_is_pinged_and_then_dropped(here: Place, monkeypat
     frame = await lively.next()
     assert frame.opcode is Opcode.PING
     await here.websocket()  # says nothing more, not even pong
-    await eventually("both are there", lambda: here.terminal.viewers == 2)
+    await eventually("both are there", lambda: len(here.terminal.viewers) == 2)
 
     async def answer() -> None:
         while await lively._read():
             pass
 
     answering = asyncio.create_task(answer())
-    await eventually("the silent one is gone", lambda: here.terminal.viewers == 1)
+    await eventually("the silent one is gone", lambda: len(here.terminal.viewers) == 1)
     here.launcher.exit(0)
     await answering
     assert lively.protocol.close_rcvd is not None

@@ -1,0 +1,42 @@
+"""What a client may say in the query of `/v1/attach`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from codesessions_sidecar.dialects import BY_NAME
+from codesessions_sidecar.http import HttpError, Request, number
+
+LEAST_WINDOW, MOST_WINDOW = 4 << 10, 16 << 20
+"""Bytes that may be on their way unacknowledged."""
+_ROLES = ("writer", "viewer")
+
+
+@dataclass(frozen=True)
+class Options:
+    """`after`: None for the last screens. `window`: None for no flow control by acknowledgement."""
+
+    after: int | None = None
+    dialect: str | None = None
+    role: str = "writer"
+    window: int | None = None
+    raw: bool = False
+
+
+def read_options(request: Request) -> Options:
+    """From a request's query. Raises HttpError 400."""
+    query = request.query
+    return Options(
+        after=number(request, "afterSeq", 0, 2**63 - 1) if "afterSeq" in query else None,
+        dialect=_one_of(request, "dialect", tuple(BY_NAME)),
+        role=_one_of(request, "role", _ROLES) or "writer",
+        window=number(request, "window", 0, MOST_WINDOW, least=LEAST_WINDOW) if "window" in query else None,
+        raw=_one_of(request, "raw", ("binary",)) is not None,
+    )
+
+
+def _one_of(request: Request, name: str, known: tuple[str, ...]) -> str | None:
+    value = request.query.get(name)
+    if value is not None and value not in known:
+        raise HttpError(400, "bad_parameter", f"{name} must be one of {', '.join(known)}")
+    return value

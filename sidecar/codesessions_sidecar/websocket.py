@@ -1,0 +1,168 @@
+"""One WebSocket connection (RFC 6455): messages in, messages out, a close, and whether the peer still lives."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+
+from websockets.exceptions import InvalidHandshake
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.http11 import Request as Handshake
+from websockets.protocol import OPEN
+from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
+
+from codesessions_sidecar.dialects.base import Message
+from codesessions_sidecar.utf8 import is_text
+
+MAX_MESSAGE = 1 << 20
+"""Bytes of a client's message, at most."""
+AHEAD = 256 << 10
+"""Answers and pongs that may wait behind a screen that is slow, in bytes: typing must not wait for it."""
+_LAST_ACK_RECEIVED = 56
+"""Where `struct tcp_info` has tcpi_last_ack_recv, milliseconds (linux/tcp.h)."""
+
+
+class WebSocket:
+    """The server's side of a connection. A close, whoever it comes from, ends `messages`."""
+
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        choose: Callable[[Sequence[str]], str | None],
+    ) -> None:
+        self._reader, self._writer = reader, writer
+
+        def select(_: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+            chosen = choose(offered)
+            return None if chosen is None else Subprotocol(chosen)
+
+        self._protocol = ServerProtocol(select_subprotocol=select, max_size=MAX_MESSAGE)
+        self._parts: list[bytes] = []
+        self._kind = Opcode.BINARY
+        self.closing = asyncio.Event()
+        """Set once this side has begun to close, by `close` or because the peer broke the protocol."""
+        self.heard = asyncio.get_running_loop().time()
+        """When the peer last said anything, by the loop's clock."""
+
+    @property
+    def open(self) -> bool:
+        """Whether messages can be sent."""
+        return bool(self._protocol.state is OPEN)
+
+    @property
+    def close_sent(self) -> int | None:
+        """The code of our close frame."""
+        close = self._protocol.close_sent
+        return None if close is None else int(close.code)
+
+    @property
+    def close_received(self) -> bool:
+        """Whether the peer has sent a close frame."""
+        return self._protocol.close_rcvd is not None
+
+    async def handshake(self, head: bytes) -> bool:
+        """Answer the request whose head this is; whether the connection is open now."""
+        self._protocol.receive_data(head)
+        requests = [event for event in self._protocol.events_received() if isinstance(event, Handshake)]
+        with contextlib.suppress(InvalidHandshake):
+            for request in requests:
+                self._protocol.send_response(self._protocol.accept(request))
+        await self._flush()
+        return self.open
+
+    # -- out
+
+    async def send(self, messages: Iterable[Message], *, ahead: int = 0) -> int:
+        """Send, and wait while the peer does not take it and more than `ahead` bytes wait; returns the bytes sent."""
+        count = 0
+        for message in messages:
+            if self.open:
+                (self._protocol.send_text if message.text else self._protocol.send_binary)(message.data)
+                count += len(message.data)
+        await self._flush(ahead)
+        return count
+
+    async def close(self, code: int, reason: str) -> None:
+        """Send a close frame."""
+        if self.open:
+            self._protocol.send_close(code, reason)
+            self.closing.set()
+            with contextlib.suppress(OSError):
+                await self._flush()
+
+    def ping(self) -> None:
+        """Send a ping, behind whatever is still to go out."""
+        if self.open:
+            self._protocol.send_ping(b"")
+            self._write()
+
+    def abort(self) -> None:
+        """Cut the connection."""
+        self._writer.transport.abort()
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that the peer has not made room for."""
+        return self._writer.transport.get_write_buffer_size()
+
+    def unacknowledged_seconds(self) -> float:
+        """How long the peer's host has not acknowledged anything, if it has something to; 0 where that is unknown."""
+        connection = self._writer.get_extra_info("socket")
+        try:
+            info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LAST_ACK_RECEIVED + 4)
+            return int.from_bytes(info[_LAST_ACK_RECEIVED:], "little") / 1000
+        except (OSError, AttributeError):
+            return 0.0
+
+    async def _flush(self, ahead: int = 0) -> None:
+        if self._write() and self.waiting > ahead:
+            await self._writer.drain()
+
+    def _write(self) -> bool:
+        wrote = False
+        for data in self._protocol.data_to_send():
+            wrote = True
+            if data:
+                self._writer.write(data)
+            elif not self._writer.transport.is_closing():
+                self._writer.write_eof()  # the protocol's word for: this side has said all
+        return wrote
+
+    # -- in
+
+    async def messages(self) -> AsyncIterator[Message]:
+        """Whole messages, until either side closes. While the consumer is busy nothing is read: TCP holds the peer."""
+        while data := await self._reader.read(65536):
+            self.heard = asyncio.get_running_loop().time()
+            self._protocol.receive_data(data)
+            for event in self._protocol.events_received():
+                if isinstance(event, Frame) and self.open:
+                    message = self._assemble(event)
+                    if message is None:
+                        continue
+                    if message.text and not is_text(message.data):
+                        await self.close(CloseCode.INVALID_DATA, "a text message must be UTF-8")
+                    else:
+                        yield message
+            await self._flush(AHEAD)
+            if self.close_received:
+                return
+            if not self.open:
+                self.closing.set()
+        self._protocol.receive_eof()
+
+    def _assemble(self, frame: Frame) -> Message | None:
+        """Put a message together, whose size the protocol bounds."""
+        if frame.opcode in {Opcode.TEXT, Opcode.BINARY}:
+            self._kind = frame.opcode
+        elif frame.opcode is not Opcode.CONT:
+            return None
+        self._parts.append(bytes(frame.data))
+        if not frame.fin:
+            return None
+        data, self._parts = b"".join(self._parts), []
+        return Message(self._kind is Opcode.TEXT, data)
