@@ -20,7 +20,7 @@ from support.kubectl import Kubectl
 from support.session import Sessions
 
 ROUNDS = 10
-OURS = "system:serviceaccount:codesessions:"
+OURS = "system:serviceaccount:codesessions-system:"
 
 
 def writes(audit: Path, since: int) -> Counter[str]:
