@@ -68,6 +68,7 @@ def _url(provider: Provider) -> str:
 def _chart(provider: Provider, built: images.Images) -> None:
     values = {
         "ptyBaseUrl": _url(provider),
+        "registry": {"url": provider.registry},
         **built.values(),
     }
     with say.step("install or upgrade the chart (Helm 4)"):

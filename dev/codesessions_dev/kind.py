@@ -47,6 +47,10 @@ class KindCluster:
         return self.layout.ca
 
     @property
+    def registry(self) -> str:
+        return ""
+
+    @property
     def helm(self) -> Path:
         found = shutil.which("helm")
         if found:

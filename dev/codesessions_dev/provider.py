@@ -40,5 +40,9 @@ class Provider(Protocol):
         """The certificate authority of the ingress."""
 
     @property
+    def registry(self) -> str:
+        """URL of the cluster's registry, as pods and nodes reach it; empty without one."""
+
+    @property
     def helm(self) -> Path:
         """The Helm 4 program."""

@@ -1,4 +1,4 @@
-{{/* One Deployment: (dict "root" $ "component" "api" "command" (list) "port" 8080 "portName" "http" "env" (list)). */}}
+{{/* One Deployment: (dict "root" $ "component" "api" "command" (list) "port" 8080 "portName" "http" "env" (list) "registry" true). */}}
 {{- define "codesessions.deployment" -}}
 {{- $root := .root -}}
 {{- $values := index .root.Values .component -}}
@@ -63,6 +63,9 @@ spec:
               value: {{ $root.Values.logging.level }}
             - name: CODESESSIONS_LOG_FORMAT
               value: {{ $root.Values.logging.format }}
+            {{- if .registry }}
+            {{- include "codesessions.registryEnv" $root | nindent 12 }}
+            {{- end }}
             {{- with .env }}
             {{- toYaml . | nindent 12 }}
             {{- end }}
@@ -106,6 +109,11 @@ spec:
             - name: master-key
               mountPath: /etc/codesessions
               readOnly: true
+            {{- if .registry }}
+            {{- with include "codesessions.registryMounts" $root }}
+            {{- . | nindent 12 }}
+            {{- end }}
+            {{- end }}
             - name: tmp
               mountPath: /tmp
       volumes:
@@ -116,6 +124,11 @@ spec:
             items:
               - key: {{ $root.Values.masterKey.key }}
                 path: master-key
+        {{- if .registry }}
+        {{- with include "codesessions.registryVolumes" $root }}
+        {{- . | nindent 8 }}
+        {{- end }}
+        {{- end }}
         - name: tmp
           emptyDir:
             sizeLimit: 64Mi

@@ -61,6 +61,10 @@ class LocalCluster:
         return self.layout.ca
 
     @property
+    def registry(self) -> str:
+        return f"http://{self.layout.node_ip}:5000/codesessions"
+
+    @property
     def helm(self) -> Path:
         return self._programs().built["helm"]
 

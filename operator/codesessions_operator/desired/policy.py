@@ -16,11 +16,11 @@ NAME = "codesessions-workspaces"
 
 
 def policy(namespace: str, settings: Settings, apiserver: Sequence[str]) -> dict[str, Any]:
-    """Ingress: API and gateway, to the sidecar's port. Egress: DNS, and the networks that the settings allow.
+    """Ingress: operator, API and gateway, to the sidecar's port. Egress: DNS, and the networks that the settings allow.
 
     `apiserver` are addresses of the Kubernetes API server, which no workspace may reach.
     """
-    components = {"key": "app.kubernetes.io/component", "operator": "In", "values": ["api", "gateway"]}
+    components = {"key": "app.kubernetes.io/component", "operator": "In", "values": ["operator", "api", "gateway"]}
     source = {
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": settings.namespace}},
         "podSelector": {"matchLabels": {"app.kubernetes.io/name": "codesessions"}, "matchExpressions": [components]},

@@ -62,14 +62,24 @@ def test_only_the_port_that_is_served_can_be_reached(component: str, port: int) 
     assert not passes(spec["ingress"], "from", ANYBODY, "any", port + 1)
 
 
-@pytest.mark.parametrize(("component", "allowed"), [("operator", False), ("api", True), ("gateway", True)])
-def test_api_and_gateway_reach_the_sidecars_and_the_operator_does_not(component: str, *, allowed: bool) -> None:
+@pytest.mark.parametrize("component", ["operator", "api", "gateway"])
+def test_each_reaches_the_sidecars_and_little_else(component: str) -> None:
     egress = of(component)["egress"]
-    assert passes(egress, "to", WORKSPACE_LABELS, "demo", PTY_PORT) is allowed
+    assert passes(egress, "to", WORKSPACE_LABELS, "demo", PTY_PORT)
     assert not passes(egress, "to", ANYBODY, "demo", PTY_PORT)
     assert passes(egress, "to", ANYBODY, "default", 6443)
     assert passes(egress, "to", ANYBODY, "kube-system", 53)
     assert not passes(egress, "to", ANYBODY, "demo", 8080)
+
+
+@pytest.mark.parametrize(("component", "allowed"), [("operator", True), ("api", True), ("gateway", False)])
+@pytest.mark.parametrize(
+    ("url", "port"), [("https://r.example.com", 443), ("http://r.example.com/a", 80), ("http://r:5000/a", 5000)]
+)
+def test_operator_and_api_reach_the_registry(component: str, url: str, port: int, *, allowed: bool) -> None:
+    egress = of(component, {**VALUES, "registry": {"url": url}})["egress"]
+    known = {443}  # the Kubernetes API server's
+    assert passes(egress, "to", ANYBODY, "elsewhere", port) is (allowed or port in known)
 
 
 def test_those_who_may_come_in_can_be_named() -> None:
@@ -82,13 +92,13 @@ def test_those_who_may_come_in_can_be_named() -> None:
     assert passes(of("operator", values)["ingress"], "from", ANYBODY, "demo", 8082)
 
 
-@pytest.mark.parametrize(("component", "allowed"), [("operator", False), ("api", True), ("gateway", True)])
-def test_the_workspaces_policy_lets_in_the_pods_of_this_chart(component: str, *, allowed: bool) -> None:
+@pytest.mark.parametrize("component", ["operator", "api", "gateway"])
+def test_the_workspaces_policy_lets_in_the_pods_of_this_chart(component: str) -> None:
     rendered = render(release="blue")
     environment = {**rendered.environment("operator"), "CODESESSIONS_NAMESPACE": "system"}
     rules = policy("demo", read_settings(environment), ["10.0.0.1"])["spec"]["ingress"]
     labels = rendered.pod(component)["metadata"]["labels"]
-    assert passes(rules, "from", labels, "system", PTY_PORT) is allowed
+    assert passes(rules, "from", labels, "system", PTY_PORT)
     assert not passes(rules, "from", labels, "demo", PTY_PORT)
     assert not passes(rules, "from", labels, "system", 22)
 

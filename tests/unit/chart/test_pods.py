@@ -6,6 +6,7 @@ from dataclasses import fields
 from typing import Any
 
 import pytest
+from codesessions_oci.settings import URL_VARIABLE, RegistrySettings
 from codesessions_operator.settings import Settings, read_settings
 from support import podsecurity
 from support.helm import render
@@ -97,7 +98,7 @@ def test_the_defaults_of_chart_and_operator_are_the_same() -> None:
 
 def test_every_variable_of_the_operator_is_one_of_its_settings() -> None:
     known = {f"CODESESSIONS_{field.name.upper()}" for field in fields(Settings)}
-    assert set(render().environment("operator")) == known - {"CODESESSIONS_LEADER_ELECTION"}
+    assert set(render().environment("operator")) == known - {"CODESESSIONS_LEADER_ELECTION"} | {URL_VARIABLE}
 
 
 def test_the_gateway_is_told_of_the_pages_that_may_open_terminals() -> None:
@@ -231,3 +232,36 @@ def test_long_names_are_cut() -> None:
     rendered = render(release="a" * 53)
     assert all(len(each["metadata"]["name"]) <= 63 for each in rendered.objects)
     assert render({"fullnameOverride": "cs"}).one("Deployment", "cs-api")
+
+
+REGISTRY = {
+    "url": "https://r.example.com/team",
+    "pullPrefix": "r:5000/team",
+    "existingSecret": "s",
+    "caBundle": "PEM\n",
+}
+
+
+@pytest.mark.parametrize("component", ["operator", "api"])
+def test_operator_and_api_are_told_of_the_registry(component: str) -> None:
+    assert RegistrySettings.read(render().environment(component)) is None
+    rendered = render({"registry": REGISTRY})
+    environment = rendered.environment(component)
+    pod = rendered.pod(component)["spec"]
+    (mount,) = (each for each in pod["containers"][0]["volumeMounts"] if each["name"] == "registry")
+    (volume,) = (each for each in pod["volumes"] if each["name"] == "registry")
+    paths = {
+        f"{mount['mountPath']}/{item['path']}"
+        for source in volume["projected"]["sources"]
+        for kind in source.values()
+        for item in kind["items"]
+    }
+    assert paths == {environment[f"CODESESSIONS_REGISTRY_{name}_FILE"] for name in ("AUTH", "CA")}
+    settings = RegistrySettings.read({name: value for name, value in environment.items() if value not in paths})
+    assert settings is not None
+    assert (str(settings.url), settings.pull_prefix) == (REGISTRY["url"], REGISTRY["pullPrefix"])
+    assert rendered.one("ConfigMap", "codesessions-registry")["data"]["ca.crt"] == "PEM\n"
+
+
+def test_the_gateway_has_no_business_with_the_registry() -> None:
+    assert render({"registry": REGISTRY}).environment("gateway").keys() == render().environment("gateway").keys()

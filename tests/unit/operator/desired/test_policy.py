@@ -68,7 +68,7 @@ def test_it_is_about_all_workspaces_and_no_other_pod() -> None:
         ("home", API, 7681, True),
         ("home", GATEWAY, 7681, True),
         ("home", API, 22, False),
-        ("home", OPERATOR, 7681, False),
+        ("home", OPERATOR, 7681, True),
         ("demo", API, 7681, False),
         ("demo", WORKSPACE, 7681, False),
         ("home", {}, 7681, False),

@@ -1,0 +1,56 @@
+{{/* How a program reaches the registry: variables, mounts and volumes of a Deployment. */}}
+{{- define "codesessions.registryEnv" -}}
+{{- $registry := .Values.registry -}}
+- name: CODESESSIONS_REGISTRY_URL
+  value: {{ $registry.url | quote }}
+{{- with $registry.pullPrefix }}
+- name: CODESESSIONS_REGISTRY_PULL_PREFIX
+  value: {{ . | quote }}
+{{- end }}
+{{- if $registry.existingSecret }}
+- name: CODESESSIONS_REGISTRY_AUTH_FILE
+  value: /etc/codesessions-registry/config.json
+{{- end }}
+{{- if $registry.caBundle }}
+- name: CODESESSIONS_REGISTRY_CA_FILE
+  value: /etc/codesessions-registry/ca.crt
+{{- end }}
+{{- end }}
+
+{{- define "codesessions.registryMounts" -}}
+{{- if or .Values.registry.existingSecret .Values.registry.caBundle -}}
+- name: registry
+  mountPath: /etc/codesessions-registry
+  readOnly: true
+{{- end }}
+{{- end }}
+
+{{- define "codesessions.registryVolumes" -}}
+{{- $registry := .Values.registry -}}
+{{- if or $registry.existingSecret $registry.caBundle -}}
+- name: registry
+  projected:
+    defaultMode: 0444
+    sources:
+      {{- with $registry.existingSecret }}
+      - secret:
+          name: {{ . }}
+          items:
+            - key: .dockerconfigjson
+              path: config.json
+      {{- end }}
+      {{- if $registry.caBundle }}
+      - configMap:
+          name: {{ include "codesessions.fullname" . }}-registry
+          items:
+            - key: ca.crt
+              path: ca.crt
+      {{- end }}
+{{- end }}
+{{- end }}
+
+{{/* TCP port of the registry's URL. */}}
+{{- define "codesessions.registryPort" -}}
+{{- $url := urlParse .Values.registry.url -}}
+{{- regexFind ":[0-9]+$" $url.host | trimPrefix ":" | default (ternary "80" "443" (eq $url.scheme "http")) -}}
+{{- end }}
