@@ -217,6 +217,7 @@ _READ = _operation(
     parameters=(
         _query("afterSeq", number("Only chunks after this number.", minimum=0, maximum=MAX_SEQ, default=0)),
         _query("limit", number(f"About so many bytes; never more than {MAX_OUTPUT_BYTES}.", minimum=1)),
+        _query("raw", text("The exact bytes: chunks have `data` in place of `text`.", enum=["base64"])),
         _PREFER,
     ),
     headers=_APPLIED,

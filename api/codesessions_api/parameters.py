@@ -32,6 +32,14 @@ def whole_number(request: Request, name: str, otherwise: int, least: int, most: 
     return int(given)
 
 
+def one_of(request: Request, name: str, known: tuple[str, ...]) -> str | None:
+    """A query parameter that is one of some words; None without it. Raises Problem 422 that names it."""
+    given = text(request, name)
+    if given is not None and given not in known:
+        raise bad_parameter(name, f"must be {' or '.join(known)}")
+    return given
+
+
 def preferred_wait(request: Request) -> int | None:
     """Seconds of `Prefer: wait=N` (RFC 7240, section 4.3), at most 60; None without one. The first counts.
 

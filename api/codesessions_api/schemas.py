@@ -64,7 +64,11 @@ SESSION = _object(
         "exitCode": _null(number("Of the shell, when it ended by itself.")),
     },
 )
-_CHUNK = _object("A piece of output.", {"seq": _SEQ, "text": text("What was printed."), "createdAt": _TIME})
+_CHUNK = _object(
+    "A piece of output.",
+    {"seq": _SEQ, "createdAt": _TIME},
+    {"text": text("What was printed."), "data": text("With `raw=base64`, in place of `text`: the exact bytes.")},
+)
 _EXIT = _object(
     "How the shell ended; null while it runs.",
     {"code": _null(number("Its exit code.")), "signal": _null(number("The signal that killed it."))},

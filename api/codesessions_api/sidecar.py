@@ -61,19 +61,25 @@ class Sidecars:
         body = orjson.dumps({"rows": rows, "cols": columns})
         await self._call(resource, "POST", "/v1/resize", "write", user_id, dict, body, repeatable=True)
 
-    async def output(self, resource: Object, user_id: str, *, after: int, limit: int, wait: int) -> dict[str, Any]:
-        """Output after a number, held up to `wait` seconds until there is some. Raises Problem 503."""
+    async def output(
+        self, resource: Object, user_id: str, *, after: int, limit: int, wait: int, raw: bool = False
+    ) -> dict[str, Any]:
+        """Output after a number, held up to `wait` seconds until there is some. Raises Problem 503.
+
+        `raw`: chunks have `data`, the exact bytes in base64, in place of `text`.
+        """
         until = time.monotonic() + wait
 
         def query() -> dict[str, str]:
             left = math.ceil(max(0.0, until - time.monotonic()))
-            return {"after": str(after), "limit": str(limit), "wait": str(left)}
+            exact = {"raw": "base64"} if raw else {}
+            return {"after": str(after), "limit": str(limit), "wait": str(left), **exact}
 
         text = await self._call(
             resource, "GET", "/v1/output", "read", user_id, query, None, repeatable=True, seconds=wait
         )
         try:
-            return _page(orjson.loads(text))
+            return _page(orjson.loads(text), "data" if raw else "text")
         except (ValueError, KeyError, TypeError) as error:
             raise unavailable() from error
 
@@ -142,7 +148,7 @@ def _may_repeat(error: Exception, repeatable: bool) -> bool:
     return repeatable and isinstance(error, aiohttp.ClientConnectionError | aiohttp.ClientPayloadError)
 
 
-def _page(found: Any) -> dict[str, Any]:
+def _page(found: Any, content: str) -> dict[str, Any]:
     """A page of output, of the right shape. Raises ValueError, KeyError or TypeError."""
     chunks = found["chunks"]
     if len(chunks) > _MAX_CHUNKS:
@@ -150,7 +156,7 @@ def _page(found: Any) -> dict[str, Any]:
     ended = found["exit"]
     return {
         "chunks": [
-            {"seq": _number(each["seq"]), "text": _text(each["text"]), "createdAt": _text(each["createdAt"])}
+            {"seq": _number(each["seq"]), content: _text(each[content]), "createdAt": _text(each["createdAt"])}
             for each in chunks
         ],
         "lastSeq": _number(found["lastSeq"]),

@@ -57,6 +57,7 @@ def add(router: APIRouter, context: Context) -> None:
         caller = context.caller(request, Scope.READ)
         after = parameters.whole_number(request, "afterSeq", 0, 0, parameters.MAX_SEQ)
         limit = parameters.whole_number(request, "limit", MAX_OUTPUT_BYTES, 1, parameters.MAX_SEQ)
+        raw = parameters.one_of(request, "raw", ("base64",)) is not None
         patience = Patience(parameters.preferred_wait(request))
         resource = await started(request, caller, patience)
         status = views.status_of(resource)
@@ -66,7 +67,8 @@ def add(router: APIRouter, context: Context) -> None:
             check_running(resource)
 
         def ask(wait: int) -> Coroutine[Any, Any, dict[str, Any]]:
-            return sidecars.output(resource, caller.user_id, after=after, limit=min(limit, MAX_OUTPUT_BYTES), wait=wait)
+            most = min(limit, MAX_OUTPUT_BYTES)
+            return sidecars.output(resource, caller.user_id, after=after, limit=most, wait=wait, raw=raw)
 
         try:
             found = await held(request, ask(math.ceil(patience.left)), context.leaving) if patience.left else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from urllib.parse import parse_qsl
@@ -75,6 +75,14 @@ def number(request: Request, name: str, otherwise: int, most: int, *, least: int
     if not text.isascii() or not text.isdigit() or len(text) > 19 or not least <= int(text) <= most:
         raise HttpError(400, "bad_parameter", f"{name} must be a whole number from {least} to {most}")
     return int(text)
+
+
+def one_of(request: Request, name: str, known: Sequence[str]) -> str | None:
+    """A query parameter that is one of some words; None without it. Raises HttpError 400."""
+    value = request.query.get(name)
+    if value is not None and value not in known:
+        raise HttpError(400, "bad_parameter", f"{name} must be {' or '.join(known)}")
+    return value
 
 
 def tokens(value: str) -> list[str]:

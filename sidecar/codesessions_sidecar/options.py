@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from codesessions_sidecar.dialects import BY_NAME
-from codesessions_sidecar.http import HttpError, Request, number
+from codesessions_sidecar.http import Request, number, one_of
 
 LEAST_WINDOW, MOST_WINDOW = 4 << 10, 16 << 20
 """Bytes that may be on their way unacknowledged."""
@@ -28,15 +28,8 @@ def read_options(request: Request) -> Options:
     query = request.query
     return Options(
         after=number(request, "afterSeq", 0, 2**63 - 1) if "afterSeq" in query else None,
-        dialect=_one_of(request, "dialect", tuple(BY_NAME)),
-        role=_one_of(request, "role", _ROLES) or "writer",
+        dialect=one_of(request, "dialect", tuple(BY_NAME)),
+        role=one_of(request, "role", _ROLES) or "writer",
         window=number(request, "window", 0, MOST_WINDOW, least=LEAST_WINDOW) if "window" in query else None,
-        raw=_one_of(request, "raw", ("binary",)) is not None,
+        raw=one_of(request, "raw", ("binary",)) is not None,
     )
-
-
-def _one_of(request: Request, name: str, known: tuple[str, ...]) -> str | None:
-    value = request.query.get(name)
-    if value is not None and value not in known:
-        raise HttpError(400, "bad_parameter", f"{name} must be one of {', '.join(known)}")
-    return value

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import binascii
 import json
 from collections.abc import Awaitable, Callable
 
-from codesessions_sidecar.http import HttpError, Request, Response, json_response, number
+from codesessions_sidecar.http import HttpError, Request, Response, json_response, number, one_of
 from codesessions_sidecar.journal import CAPACITY, QueueFullError
 from codesessions_sidecar.log import timestamp
 from codesessions_sidecar.terminal import EndedError, Page, Terminal
@@ -19,12 +20,15 @@ MAX_LIMIT = 256 << 10
 """Bytes of output in one answer; who asks for more gets as much, so that no poller makes the process large."""
 
 
-def page_document(page: Page) -> dict[str, object]:
-    """A page of output as JSON."""
+def page_document(page: Page, *, raw: bool = False) -> dict[str, object]:
+    """A page of output as JSON; with `raw` its exact bytes, in base64 (RFC 4648, section 4)."""
+
+    def content(data: bytes) -> dict[str, str]:
+        return {"data": binascii.b2a_base64(data, newline=False).decode()} if raw else {"text": decode(data)}
+
     return {
         "chunks": [
-            {"seq": chunk.seq, "text": decode(chunk.data), "createdAt": timestamp(chunk.created_ns)}
-            for chunk in page.chunks
+            {"seq": chunk.seq, **content(chunk.data), "createdAt": timestamp(chunk.created_ns)} for chunk in page.chunks
         ],
         "lastSeq": page.last_seq,
         "oldestSeq": page.oldest_seq,
@@ -34,11 +38,12 @@ def page_document(page: Page) -> dict[str, object]:
 
 
 async def output(request: Request, terminal: Terminal) -> Response:
-    """GET /v1/output?after=N&limit=BYTES&wait=SECONDS."""
+    """GET /v1/output?after=N&limit=BYTES&wait=SECONDS&raw=base64."""
     after = number(request, "after", 0, 2**63 - 1)
     limit = min(MAX_LIMIT, number(request, "limit", MAX_LIMIT, 2**63 - 1))
     wait = number(request, "wait", 0, MAX_WAIT_SECONDS)
-    return json_response(page_document(await terminal.wait_page(after, limit, wait, request.gone)))
+    raw = one_of(request, "raw", ("base64",)) is not None
+    return json_response(page_document(await terminal.wait_page(after, limit, wait, request.gone), raw=raw))
 
 
 async def take_input(request: Request, terminal: Terminal) -> Response:

@@ -68,6 +68,18 @@ async def test_a_shell_whose_pod_is_replaced_has_output_that_cannot_be_read_now(
     assert (await running.call("GET", f"{ONE}/output?afterSeq=5")).code == "session_not_running"
 
 
+async def test_exact_bytes_are_asked_for_and_passed_on(running: Rest) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        assert request.query["raw"] == "base64"
+        chunk = {"seq": 12, "data": "Yf8A", "createdAt": "2025-02-01T14:25:01Z"}
+        return web.json_response({**PAGE, "chunks": [chunk]})
+
+    running.sidecar.answer = answer
+    found = await running.call("GET", f"{ONE}/output?raw=base64")
+    assert [each["data"] for each in found.json["chunks"]] == ["Yf8A"]
+    assert (await running.call("GET", f"{ONE}/output?raw=hex")).code == "invalid_parameter"
+
+
 class Held:
     """A sidecar that holds what it is asked until told."""
 

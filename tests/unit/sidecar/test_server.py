@@ -36,6 +36,7 @@ async def test_a_sign_of_life_needs_nothing(here: Place) -> None:
         ("GET", "/v1/output?after=-1", None, 400, "bad_parameter"),
         ("GET", "/v1/output?after=1e3", None, 400, "bad_parameter"),
         ("GET", "/v1/output?wait=61", None, 400, "bad_parameter"),
+        ("GET", "/v1/output?raw=hex", None, 400, "bad_parameter"),
         ("POST", "/v1/input?inputSeq=x", None, 400, "bad_parameter"),
         ("GET", "/v1/attach", None, 426, "upgrade_required"),
         ("GET", "/v1/attach", "", 401, "invalid_ticket"),
@@ -70,6 +71,14 @@ async def test_output_can_be_read_in_pages(here: Place) -> None:
     assert [(chunk["seq"], chunk["text"]) for chunk in page["chunks"]] == [(2, "1"), (3, "2"), (4, "3")]
     assert page["lastSeq"] == 5
     assert page["chunks"][0]["createdAt"].endswith("Z")
+
+
+async def test_the_exact_bytes_are_there_in_base64(here: Place) -> None:
+    await here.shell()
+    await here.print(b"a\xff\x00")
+    _, _, body = await (await here.client()).call("GET", "/v1/output?raw=base64")
+    assert body["chunks"][0]["data"] == "Yf8A"
+    assert "text" not in body["chunks"][0]
 
 
 async def test_a_long_poll_wakes_with_the_output(here: Place) -> None:
