@@ -16,6 +16,8 @@ from codesessions_operator.facts import LOST_REASONS, STARTING, UNPLACED_REASONS
 
 Object = dict[str, Any]
 
+COMPLETED_ON_REQUEST = "Completed"
+"""The reason of an end that somebody asked for."""
 MAX_RESTARTS = 5
 RESTART_WINDOW = timedelta(minutes=10)
 SETTLING_TIME = timedelta(seconds=2)
@@ -71,7 +73,7 @@ def decide(observed: Observed) -> Plan:
     if phase is not None and phase.finished:
         return _after_the_end(observed)
     if observed.session.spec.state is State.COMPLETED:
-        return _end(observed, Phase.COMPLETED, "Completed", "The session was completed on request.")
+        return _end(observed, Phase.COMPLETED, COMPLETED_ON_REQUEST, "The session was completed on request.")
     limit = _time_left(observed)
     if limit is not None and limit <= timedelta(0):
         seconds = observed.session.spec.max_duration_seconds

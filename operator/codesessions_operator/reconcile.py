@@ -22,7 +22,7 @@ from codesessions_operator.clock import now, parse
 from codesessions_operator.desired.common import Session, is_owned
 from codesessions_operator.errors import StalledError, WaitingError
 from codesessions_operator.networkpolicies import NetworkPolicies
-from codesessions_operator.plan import Action, Observed, Plan, blocked, decide, refused
+from codesessions_operator.plan import COMPLETED_ON_REQUEST, Action, Observed, Plan, blocked, decide, refused
 from codesessions_operator.settings import Settings
 from codesessions_operator.status import next_status
 
@@ -163,7 +163,7 @@ class Reconciler:
         await self._tell(observed, plan)
 
     async def _tell(self, observed: Observed, plan: Plan) -> None:
-        """An event when a session begins to run, ends, or loses its pod."""
+        """An event when a session begins to run, ends by itself, or loses its pod; who asked for its end knows of it."""
         old = observed.ready
         if old is not None and (observed.status.phase, old.reason) == (plan.phase, plan.reason):
             return
@@ -172,4 +172,6 @@ class Reconciler:
             return
         session = observed.session
         _log.info("%s/%s: %s (%s)", session.namespace, session.name, plan.phase, plan.reason)
+        if plan.reason == COMPLETED_ON_REQUEST:
+            return
         await events.record(self._client, session, warning=plan.warning, reason=plan.reason, message=plan.message)
