@@ -163,7 +163,7 @@ class Reconciler:
         await self._tell(observed, plan)
 
     async def _tell(self, observed: Observed, plan: Plan) -> None:
-        """An event when a session begins to run, ends by itself, or loses its pod; who asked for its end knows of it."""
+        """An event when a session begins to run, loses its pod, or ends without having been asked to."""
         old = observed.ready
         if old is not None and (observed.status.phase, old.reason) == (plan.phase, plan.reason):
             return
