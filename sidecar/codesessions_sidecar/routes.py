@@ -6,6 +6,7 @@ import binascii
 import json
 from collections.abc import Awaitable, Callable
 
+from codesessions_sidecar.archive.limits import Limits
 from codesessions_sidecar.http import HttpError, Request, Response, json_response, number, one_of
 from codesessions_sidecar.journal import CAPACITY, QueueFullError
 from codesessions_sidecar.log import timestamp
@@ -72,6 +73,21 @@ async def resize(request: Request, terminal: Terminal) -> Response:
         raise HttpError(400, "bad_request", "rows and cols must be from 1 to 10000")
     terminal.resize(rows, columns)
     return Response(204)
+
+
+def archive_limits(request: Request) -> Limits:
+    """What the caller wants an archive to hold at most; nobody gets more than the defaults. Raises HttpError 400."""
+    most = Limits()
+    return Limits(
+        entries=number(request, "entries", most.entries, most.entries),
+        file=number(request, "fileBytes", most.file, most.file),
+        total=number(request, "totalBytes", most.total, most.total),
+    )
+
+
+def archive_document(counts: tuple[str, ...]) -> dict[str, int]:
+    """What an archive would hold, as JSON."""
+    return dict(zip(("entries", "bytes", "skipped"), map(int, counts), strict=True))
 
 
 async def metrics(_: Request, terminal: Terminal) -> Response:

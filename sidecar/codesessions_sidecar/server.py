@@ -16,6 +16,8 @@ from codesessions_sidecar.http import (
     Request,
     Response,
     body_length,
+    json_response,
+    number,
     parse_head,
     problem,
     read_body,
@@ -26,7 +28,7 @@ from codesessions_sidecar.http import (
 from codesessions_sidecar.log import log
 from codesessions_sidecar.settings import Settings
 from codesessions_sidecar.terminal import Terminal
-from codesessions_sidecar.tickets import READ, Ticket, TicketError, verify
+from codesessions_sidecar.tickets import ARCHIVE, READ, Ticket, TicketError, verify
 
 if TYPE_CHECKING:
     from codesessions_sidecar.attach import Viewer
@@ -38,6 +40,8 @@ IDLE_SECONDS = 120.0
 BODY_SECONDS = 30.0
 SEND_SECONDS = 60.0
 STOP_SECONDS = 1.0
+ARCHIVE_WAIT_SECONDS = 1.0
+"""How long an archive waits for the one before it, which ends a moment after its last byte."""
 SEND_BUFFER = 64 << 10
 MAX_CONNECTIONS = 128
 MAX_BODIES = 16
@@ -73,6 +77,7 @@ class Server:
         self._viewers: set[Viewer] = set()
         self._connections: set[asyncio.Task[None]] = set()
         self._bodies = asyncio.Semaphore(MAX_BODIES)
+        self._archiving = asyncio.Lock()
 
     async def start(self) -> int:
         """Listen; returns the port. Raises OSError."""
@@ -134,6 +139,9 @@ class Server:
                 request.gone = lambda: getattr(reader, "gone", False)
                 if request.path == "/v1/attach" and request.method == "GET":
                     await self._attach(request, reader, writer)
+                    return
+                if request.path == "/v1/archive" and request.method == "GET":
+                    await self._archive(request, writer)
                     return
                 await self._take_body(request, reader, writer)
             except HttpError as error:  # where the next request would begin is not known any more
@@ -200,6 +208,30 @@ class Server:
         finally:
             self._viewers.discard(viewer)
 
+    async def _archive(self, request: Request, writer: asyncio.StreamWriter) -> None:
+        """GET /v1/archive?check=1&entries=N&fileBytes=N&totalBytes=N: a zip, or (check) its size. One at a time."""
+        _require(self._ticket(_bearer(request)), ARCHIVE)
+        limits, check = routes.archive_limits(request), number(request, "check", 0, 1) == 1
+        from codesessions_sidecar.archive.run import archive  # what a session that deploys nothing does without
+
+        busy = HttpError(429, "archive_busy", "an archive is being made", headers={"Retry-After": "2"})
+        try:
+            async with asyncio.timeout(ARCHIVE_WAIT_SECONDS):
+                await self._archiving.acquire()
+        except TimeoutError:
+            raise busy from None
+        try:
+            writer.transport.set_write_buffer_limits(high=0)
+            await _send(writer, b"")  # the connection is another process's now
+            connection = writer.get_extra_info("socket").fileno()
+            outcome = await archive(self._settings.workspace_dir, limits, None if check else connection)
+        finally:
+            self._archiving.release()
+        if outcome.word == "refused":
+            raise HttpError(422, outcome.words[0], outcome.words[1])
+        if check and outcome.word == "done":
+            await _send(writer, render(json_response(routes.archive_document(outcome.words)), keep_alive=False))
+
     def _ticket(self, text: str) -> Ticket:
         settings = self._settings
         try:
@@ -214,7 +246,7 @@ class Server:
             raise HttpError(401, "invalid_ticket", str(error), headers={"WWW-Authenticate": "Bearer"}) from error
 
 
-_OTHERS = (("GET", "/healthz"), ("GET", "/v1/attach"))
+_OTHERS = (("GET", "/healthz"), ("GET", "/v1/attach"), ("GET", "/v1/archive"))
 
 
 def _bearer(request: Request) -> str:

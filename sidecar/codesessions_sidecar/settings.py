@@ -17,6 +17,7 @@ The PTY sidecar of a Code Sessions workspace. Settings are environment variables
   CODESESSIONS_KEY_FILE        the workspace's key, in hexadecimal (/etc/codesession/workspace-key)
   CODESESSIONS_RUN_DIR         folder shared with the workspace, for the launcher's socket (/run/codesession)
   CODESESSIONS_DATA_DIR        folder of the transcript (/var/lib/codesession)
+  CODESESSIONS_WORKSPACE_DIR   the workspace's files, for archives (/workspace)
   CODESESSIONS_HOST            address to listen at (0.0.0.0)
   CODESESSIONS_PORT            port to listen at, 0 for any (7681)
   CODESESSIONS_SPOOL_BYTES     how much output is kept (33554432)
@@ -42,6 +43,7 @@ class Settings:
     key: bytes
     run_dir: Path
     data_dir: Path
+    workspace_dir: Path
     host: str
     port: int
     spool_bytes: int
@@ -76,6 +78,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         key=key,
         run_dir=Path(environment.get("CODESESSIONS_RUN_DIR", "/run/codesession")),
         data_dir=Path(environment.get("CODESESSIONS_DATA_DIR", "/var/lib/codesession")),
+        workspace_dir=Path(environment.get("CODESESSIONS_WORKSPACE_DIR", "/workspace")),
         host=environment.get("CODESESSIONS_HOST", "0.0.0.0"),  # noqa: S104 - a pod is reached at its address
         port=number("CODESESSIONS_PORT", 7681, 0, 65535),
         spool_bytes=number("CODESESSIONS_SPOOL_BYTES", DEFAULT_SPOOL_BYTES, 512 << 10, 4 << 30),

@@ -8,7 +8,7 @@ import hmac
 import json
 from dataclasses import dataclass
 
-READ, WRITE = "read", "write"
+READ, WRITE, ARCHIVE = "read", "write", "archive"
 
 
 @dataclass(frozen=True)

@@ -27,10 +27,10 @@ ROUNDS = 1000
 
 
 @contextmanager
-def rig(script: str) -> Iterator[Rig]:
+def rig(script: str, **environment: str) -> Iterator[Rig]:
     """A shell that runs `script`, in a folder that is removed afterwards."""
     with tempfile.TemporaryDirectory() as folder:
-        made = Rig(Path(folder))
+        made = Rig(Path(folder), **environment)
         try:
             made.start_sidecar()
             made.start_launcher("/bin/sh", "-c", script)

@@ -226,6 +226,7 @@ class Place:
     launcher: Launcher
     port: int
     run_dir: Path
+    workspace: Path
 
     async def client(self, *, receive_buffer: int | None = None) -> Client:
         connection = socket.socket()
@@ -276,13 +277,15 @@ async def place(folder: Path) -> AsyncIterator[Place]:
     """A server for the time of a test; a shell comes with `shell`."""
     run_dir = folder / "run"
     run_dir.mkdir(exist_ok=True)
-    settings = Settings(SESSION_ID, SESSION_UID, KEY, run_dir, folder / "data", "127.0.0.1", 0, 1 << 20, 0)
+    workspace = folder / "workspace"
+    workspace.mkdir(exist_ok=True)
+    settings = Settings(SESSION_ID, SESSION_UID, KEY, run_dir, folder / "data", workspace, "127.0.0.1", 0, 1 << 20, 0)
     terminal = Terminal(settings.run_dir, settings.data_dir, settings.spool_bytes)
     server, launcher = Server(settings, terminal), Launcher(run_dir)
     port = await server.start()
     terminal.start()
     try:
-        yield Place(terminal, server, launcher, port, run_dir)
+        yield Place(terminal, server, launcher, port, run_dir, workspace)
     finally:
         await server.stop(1012, "restarting")
         terminal.close()
