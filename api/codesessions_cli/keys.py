@@ -28,7 +28,7 @@ def manifest(
     if description:
         spec["description"] = description
     if expires is not None:
-        spec["expiresAt"] = ((now or datetime.now(UTC)) + expires).strftime("%Y-%m-%dT%H:%M:%SZ")
+        spec["expiresAt"] = _text((now or datetime.now(UTC)) + expires)
     metadata = {"name": f"csk-{key.id}", **({"namespace": namespace} if namespace else {})}
     return {"apiVersion": API_VERSION, "kind": API_KEY.kind, "metadata": metadata, "spec": spec}
 
@@ -41,7 +41,7 @@ async def create(client: KubeClient, namespace: str, body: Object) -> None:
 async def listing(client: KubeClient, namespace: str | None, *, now: datetime | None = None) -> list[Object]:
     """What there is to know of each key, by namespace and name; the texts are nowhere."""
     items, _ = await client.list(API_KEY, namespace)
-    moment = (now or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    moment = _text(now or datetime.now(UTC))
     found = []
     for item in items:
         metadata, spec = item["metadata"], item.get("spec") or {}
@@ -66,14 +66,56 @@ def _state(spec: Object, moment: str) -> str:
     return "expired" if expires and expires <= moment else "valid"
 
 
+async def find(client: KubeClient, namespace: str | None, name: str) -> Object:
+    """A key, which is looked for everywhere if no namespace was given. Raises RefusedError if that is not enough."""
+    if namespace is not None:
+        return await client.get(API_KEY, namespace, name)
+    items, _ = await client.list(API_KEY, None)
+    found = [item for item in items if item["metadata"]["name"] == name]
+    if len(found) == 1:
+        return found[0]
+    places = ", ".join(sorted(item["metadata"]["namespace"] for item in found))
+    raise RefusedError(f"key {name} is {f'in several namespaces, use --namespace: {places}' if found else 'nowhere'}")
+
+
 async def revoke(client: KubeClient, namespace: str | None, name: str) -> str:
-    """Make a key stop working; returns its namespace, which is looked for if it was not given. Raises RefusedError."""
-    if namespace is None:
-        items, _ = await client.list(API_KEY, None)
-        places = [item["metadata"]["namespace"] for item in items if item["metadata"]["name"] == name]
-        if len(places) != 1:
-            where = f"in several namespaces, use --namespace: {', '.join(sorted(places))}" if places else "nowhere"
-            raise RefusedError(f"key {name} is {where}")
-        namespace = places[0]
-    await client.patch(API_KEY, namespace, name, {"spec": {"disabled": True}}, manager=CLI_MANAGER)
-    return namespace
+    """Make a key stop working; returns its namespace. Raises RefusedError."""
+    place: str = (await find(client, namespace, name))["metadata"]["namespace"]
+    await client.patch(API_KEY, place, name, {"spec": {"disabled": True}}, manager=CLI_MANAGER)
+    return place
+
+
+def successor(old: Object, key: NewKey, *, expires: timedelta | None = None, now: datetime | None = None) -> Object:
+    """The APIKey that takes the place of `old`: what that may, for as long as that may unless `expires` says else.
+
+    Raises RefusedError if `old` does not work any more.
+    """
+    moment, spec = now or datetime.now(UTC), old["spec"]
+    state = _state(spec, _text(moment))
+    if state != "valid":
+        raise RefusedError(f"key {old['metadata']['name']} is {state}: create a new one")
+    body = manifest(
+        key,
+        user=spec["userId"],
+        scopes=list(spec["scopes"]),
+        description=spec.get("description", ""),
+        expires=expires,
+        now=moment,
+    )
+    if expires is None and spec.get("expiresAt"):
+        body["spec"]["expiresAt"] = spec["expiresAt"]
+    return body
+
+
+async def retire(client: KubeClient, old: Object, overlap: timedelta | None, *, now: datetime | None = None) -> None:
+    """Make a key stop working: at once, or after `overlap` but never later than it would have."""
+    metadata, spec = old["metadata"], old["spec"]
+    patch: Object = {"disabled": True}
+    if overlap is not None:
+        end = _text((now or datetime.now(UTC)) + overlap)
+        patch = {"expiresAt": min(end, spec.get("expiresAt") or end)}
+    await client.patch(API_KEY, metadata["namespace"], metadata["name"], {"spec": patch}, manager=CLI_MANAGER)
+
+
+def _text(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from codesessions_crds.apikey import Scope
-from codesessions_crds.credentials import new_api_key
+from codesessions_crds.credentials import NewKey, new_api_key
 from codesessions_kube.client import KubeClient, connect
 from codesessions_kube.errors import KubeError, NotFoundError
 
@@ -38,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
     )
     create = _command(org, "create", _org_create, "make a namespace an organisation; safe to repeat")
     create.add_argument("name", type=words.organization, help="the namespace; the organisation is org_NAME")
+    _output(create)
     _output(_command(org, "list", _org_list, "list organisations"))
     _add_keys(groups)
     return made
@@ -45,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
 
 def _add_keys(groups: Any) -> None:
     made = groups.add_parser("keys", help="API keys").add_subparsers(
-        required=True, metavar="create|list|revoke|generate"
+        required=True, metavar="create|list|revoke|rotate|generate"
     )
     create = _command(made, "create", _keys_create, "make a key; it is shown once")
     _place(create, required=True)
@@ -55,11 +56,18 @@ def _add_keys(groups: Any) -> None:
     _place(listing, required=False)
     _output(listing)
     revoke = _command(made, "revoke", _keys_revoke, "make a key stop working at once")
-    revoke.add_argument("name", help="the APIKey's name, csk-...")
+    revoke.add_argument("name", type=words.label, help="the APIKey's name, csk-...")
     _place(revoke, required=False)
+    _output(revoke)
+    rotate = _command(made, "rotate", _keys_rotate, "make a key in another's place, with its user, scopes and end")
+    rotate.add_argument("name", type=words.label, help="the APIKey that is replaced, csk-...")
+    _place(rotate, required=False)
+    rotate.add_argument("--overlap", type=words.duration, metavar="1h", help="how long the old one still works")
+    rotate.add_argument("--expires-in", type=words.duration, metavar="30d", help="m, h or d; default: as the old one")
+    _output(rotate)
     text = "make a key apart from any cluster: the key on standard error, its APIKey on standard output"
     generate = _command(made, "generate", None, text)
-    generate.add_argument("--namespace", help="put into the APIKey")
+    generate.add_argument("--namespace", type=words.namespace, help="put into the APIKey")
     _new_key(generate)
 
 
@@ -72,7 +80,7 @@ def _command(group: Any, name: str, command: Command | None, text: str) -> argpa
 def _place(command: argparse.ArgumentParser, *, required: bool) -> None:
     place = command.add_mutually_exclusive_group(required=required)
     place.add_argument("--org", metavar="NAME", type=words.label, help="the organisation, as demo or org_demo")
-    place.add_argument("--namespace", metavar="NAME", help="its namespace")
+    place.add_argument("--namespace", metavar="NAME", type=words.namespace, help="its namespace")
 
 
 def _new_key(command: argparse.ArgumentParser) -> None:
@@ -80,7 +88,7 @@ def _new_key(command: argparse.ArgumentParser) -> None:
     command.add_argument("--user", required=True, type=words.user, help="whose key it is; sessions made with it too")
     command.add_argument("--scopes", type=words.scopes, default=every, help="separated by commas; default: all")
     command.add_argument("--expires-in", type=words.duration, metavar="30d", help="m, h or d; default: never")
-    command.add_argument("--description", default="", help="what it is for")
+    command.add_argument("--description", type=words.description, default="", help="what it is for")
 
 
 def _output(command: argparse.ArgumentParser) -> None:
@@ -105,6 +113,9 @@ async def _namespace(client: KubeClient, options: argparse.Namespace) -> str | N
 
 async def _org_create(client: KubeClient, options: argparse.Namespace) -> None:
     await orgs.create(client, options.name)
+    if options.output == "json":
+        _show({"namespace": options.name, "organizationId": f"org_{options.name}"})
+        return
     sys.stdout.write(f"namespace {options.name} is organisation org_{options.name}\n")
 
 
@@ -128,6 +139,10 @@ async def _keys_create(client: KubeClient, options: argparse.Namespace) -> None:
         expires=options.expires_in,
     )
     await keys.create(client, namespace, body)
+    _show_key(key, namespace, body, options)
+
+
+def _show_key(key: NewKey, namespace: str, body: Any, options: argparse.Namespace) -> None:
     name = body["metadata"]["name"]
     if options.output == "json":
         _show({"name": name, "namespace": namespace, "key": key.text, "expiresAt": body["spec"].get("expiresAt")})
@@ -158,7 +173,19 @@ async def _keys_list(client: KubeClient, options: argparse.Namespace) -> None:
 
 async def _keys_revoke(client: KubeClient, options: argparse.Namespace) -> None:
     namespace = await keys.revoke(client, await _namespace(client, options), options.name)
+    if options.output == "json":
+        _show({"name": options.name, "namespace": namespace, "state": "revoked"})
+        return
     sys.stdout.write(f"{options.name} of {namespace} is revoked\n")
+
+
+async def _keys_rotate(client: KubeClient, options: argparse.Namespace) -> None:
+    old = await keys.find(client, await _namespace(client, options), options.name)
+    key, namespace = new_api_key(), old["metadata"]["namespace"]
+    body = keys.successor(old, key, expires=options.expires_in)
+    await keys.create(client, namespace, body)
+    _show_key(key, namespace, body, options)  # first: whatever comes of the old one, this is not shown again
+    await keys.retire(client, old, options.overlap)
 
 
 def _keys_generate(options: argparse.Namespace) -> None:

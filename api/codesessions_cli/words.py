@@ -50,6 +50,20 @@ def label(text: str) -> str:
     return text
 
 
+def namespace(text: str) -> str:
+    """A namespace's name (RFC 1123 label)."""
+    if len(text) > LONGEST_LABEL or _NAME.fullmatch(text) is None:
+        raise ArgumentTypeError("this is no namespace's name")
+    return text
+
+
+def description(text: str) -> str:
+    """What a key is for."""
+    if len(text) > 256:
+        raise ArgumentTypeError("at most 256 characters")
+    return text
+
+
 def user(text: str) -> str:
     """Whose key it is."""
     if not 1 <= len(text) <= 128:
