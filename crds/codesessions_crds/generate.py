@@ -10,8 +10,8 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from codesessions_crds import apikey, codesession
-from codesessions_crds.names import GROUP, NAME_PATTERN, VERSION
+from codesessions_crds import apikey, app, build, codesession
+from codesessions_crds.names import APP_NAME_PATTERN, BUILD_NAME_PATTERN, GROUP, NAME_PATTERN, VERSION
 from codesessions_crds.schema import structural
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -70,13 +70,16 @@ def definition(
     }
 
 
+def _name_rule(pattern: str, prefix: str) -> dict[str, str]:
+    return {
+        "rule": f"self.metadata.name.matches('{pattern}')",
+        "message": f"the name must be {prefix} and 1 to 40 lower-case letters or digits, for instance {prefix}abc123"
+        f" (metadata.generateName: {prefix} makes one)",
+    }
+
+
 def definitions() -> list[dict[str, Any]]:
     """All CustomResourceDefinitions of the product."""
-    name_rule = {
-        "rule": f"self.metadata.name.matches('{NAME_PATTERN}')",
-        "message": "the name must be cs- and 1 to 40 lower-case letters or digits, for instance cs-abc123"
-        " (metadata.generateName: cs- makes one)",
-    }
     return [
         definition(
             codesession.CodeSession,
@@ -84,7 +87,7 @@ def definitions() -> list[dict[str, Any]]:
             short_names=["cs", "csess"],
             columns=codesession.COLUMNS,
             spec_rules=codesession.RULES,
-            root_rules=[name_rule],
+            root_rules=[_name_rule(NAME_PATTERN, "cs-")],
             status=True,
             selectable=[".spec.userId", ".spec.state", ".status.phase"],
         ),
@@ -94,6 +97,26 @@ def definitions() -> list[dict[str, Any]]:
             short_names=["csk"],
             columns=apikey.COLUMNS,
             spec_rules=apikey.RULES,
+        ),
+        definition(
+            app.App,
+            plural="apps",
+            short_names=["csapp"],
+            columns=app.COLUMNS,
+            spec_rules=app.RULES,
+            root_rules=[_name_rule(APP_NAME_PATTERN, "app-")],
+            status=True,
+            selectable=[".spec.sessionName", ".status.phase"],
+        ),
+        definition(
+            build.Build,
+            plural="builds",
+            short_names=["csbuild"],
+            columns=build.COLUMNS,
+            spec_rules=build.RULES,
+            root_rules=[_name_rule(BUILD_NAME_PATTERN, "bld-")],
+            status=True,
+            selectable=[".spec.appName", ".spec.sessionName", ".status.phase"],
         ),
     ]
 

@@ -10,11 +10,15 @@ VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
 
 NAME_PATTERN = r"^cs-[a-z0-9]{1,40}$"
+APP_NAME_PATTERN = r"^app-[a-z0-9]{1,40}$"
+BUILD_NAME_PATTERN = r"^bld-[a-z0-9]{1,40}$"
 _NAME = re.compile(NAME_PATTERN)
 _ID = re.compile(r"^cs_[a-z0-9]{1,40}$")
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 ORGANIZATION_LABEL = f"{GROUP}/organization"
+APP_LABEL = f"{GROUP}/app"
+BUILD_LABEL = f"{GROUP}/build"
 SESSION_LABEL = f"{GROUP}/session"
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 OPERATOR_MANAGER = "codesessions-operator"
@@ -59,3 +63,35 @@ def workspace_id(name: str) -> str:
 def workspace_name(name: str) -> str:
     """`cs-abc123` -> `ws-abc123`, the name of its pod, claim and secret."""
     return f"ws-{name[3:]}"
+
+
+def app_of_session(name: str) -> str:
+    """`cs-abc123` -> `app-abc123`, the one App of a session."""
+    return f"app-{name[3:]}"
+
+
+def app_id(name: str) -> str:
+    """`app-abc123` -> `app_abc123`."""
+    return name.replace("-", "_", 1)
+
+
+def build_id(name: str) -> str:
+    """`bld-abc123` -> `bld_abc123`."""
+    return name.replace("-", "_", 1)
+
+
+def name_of_app(identity: str) -> str | None:
+    """`app_abc123` -> `app-abc123`; None for what is not an App's id."""
+    name = identity.replace("_", "-", 1)
+    return name if identity.startswith("app_") and re.fullmatch(APP_NAME_PATTERN, name) else None
+
+
+def name_of_build(identity: str) -> str | None:
+    """`bld_abc123` -> `bld-abc123`; None for what is not a Build's id."""
+    name = identity.replace("_", "-", 1)
+    return name if identity.startswith("bld_") and re.fullmatch(BUILD_NAME_PATTERN, name) else None
+
+
+def new_build_name() -> str:
+    """A fresh resource name, `bld-` and 10 random characters (52 bits)."""
+    return f"bld-{random_text(10)}"

@@ -16,6 +16,15 @@ CLUSTER = {
     "operator": [
         (CODESESSIONS, "codesessions", "", [*READ, "delete"]),
         (CODESESSIONS, "codesessions/status", "", ["patch"]),
+        (CODESESSIONS, "apps/status", "", ["patch"]),
+        (CODESESSIONS, "builds/status", "", ["patch"]),
+        (CODESESSIONS, "apps", "", READ),
+        (CODESESSIONS, "builds", "", [*READ, "create", "delete"]),
+        ("apps", "deployments", "", ["list", "watch", "create", "patch"]),
+        (CORE, "services", "", ["create", "patch"]),
+        ("networking.k8s.io", "ingresses", "", ["create", "patch"]),
+        ("gateway.networking.k8s.io", "httproutes", "", ["create", "patch"]),
+        (CORE, "pods/log", "", ["get"]),
         (CORE, "pods", "", [*READ, "create", "delete"]),
         (CORE, "persistentvolumeclaims", "", [*READ, "create"]),
         (CORE, "secrets", "", ["get", "create"]),
@@ -25,6 +34,9 @@ CLUSTER = {
     ],
     "api": [
         (CODESESSIONS, "codesessions", "", [*READ, "create", "patch"]),
+        (CODESESSIONS, "apps", "", [*READ, "create", "patch", "delete"]),
+        (CODESESSIONS, "builds", "", [*READ, "create", "patch"]),
+        (CORE, "pods/log", "", ["get"]),
         (CODESESSIONS, "apikeys", "", READ),
         (CORE, "namespaces", "", READ),
     ],
@@ -103,8 +115,8 @@ def test_people_get_what_their_role_in_a_namespace_says() -> None:
         for target, found in grants.items():
             if role["metadata"]["labels"].get(f"rbac.authorization.k8s.io/aggregate-to-{target}") == "true":
                 found |= {(resource, verb) for _, resource, _, verbs in flat(role["rules"]) for verb in verbs}
-    assert grants["view"] == {("codesessions", verb) for verb in READ}
-    assert {resource for resource, _ in grants["edit"]} == {"codesessions"}
+    assert grants["view"] == {(kind, verb) for kind in ("codesessions", "apps", "builds") for verb in READ}
+    assert {resource for resource, _ in grants["edit"]} == {"codesessions", "apps", "builds"}
     assert grants["view"] < grants["edit"] < grants["admin"]
     assert ("apikeys", "create") in grants["admin"]
     assert not any(resource == "codesessions/status" for resource, _ in grants["admin"])

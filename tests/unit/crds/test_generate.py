@@ -28,7 +28,8 @@ def schema_of(name: str) -> dict[str, Any]:
     return found
 
 
-ALL = [(name, path, node) for name in ("codesessions", "apikeys") for path, node in walk(schema_of(name))]
+KINDS = ("codesessions", "apikeys", "apps", "builds")
+ALL = [(name, path, node) for name in KINDS for path, node in walk(schema_of(name))]
 IDS = [f"{name}{path}" for name, path, _ in ALL]
 
 
@@ -71,7 +72,7 @@ def test_what_a_user_can_write_is_bounded(name: str, path: str, node: dict[str, 
         assert "maxProperties" in node, path
 
 
-@pytest.mark.parametrize("name", ["codesessions", "apikeys"])
+@pytest.mark.parametrize("name", KINDS)
 def test_names_and_shape(name: str) -> None:
     spec = DEFINITIONS[f"{name}.{GROUP}"]["spec"]
     assert (spec["group"], spec["scope"], spec["names"]["plural"]) == (GROUP, "Namespaced", name)

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 from codesessions_crds.apikey import APIKey, Scope
+from codesessions_crds.app import App
+from codesessions_crds.build import Build, BuildPhase, Engine
 from codesessions_crds.codesession import CodeSession, Phase, State
 from codesessions_crds.meta import Resource
 from pydantic import ValidationError
@@ -85,3 +87,31 @@ def test_an_api_key_resource() -> None:
     for wrong in refused:
         with pytest.raises(ValidationError):
             APIKey.model_validate({"spec": {**spec, **wrong}})
+
+
+def test_an_app_and_a_build_have_the_contracts_defaults() -> None:
+    app = App.model_validate({"spec": {"sessionName": "cs-a"}}).spec
+    assert (app.port, app.replicas, app.revision_history_limit, app.rollout_timeout_seconds) == (8080, 1, 5, 300)
+    build = Build.model_validate({"spec": {"appName": "app-a", "sessionName": "cs-a"}}).spec
+    assert (build.engine, build.deadline_seconds, build.cancelled) == (Engine.AUTO, 1200, False)
+
+
+def test_only_four_phases_end_a_build() -> None:
+    ends = {BuildPhase.SUCCEEDED, BuildPhase.FAILED, BuildPhase.CANCELLED, BuildPhase.SUPERSEDED}
+    assert {phase for phase in BuildPhase if phase.finished} == ends
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"image": "nginx:1"},
+        {"source": "sha256:abc"},
+        {"sessionName": "abc"},
+        {"sessionName": "cs-a", "port": 80},
+        {"sessionName": "cs-a", "host": "a_b.example.com"},
+        {"sessionName": "cs-a", "revision": 0},
+    ],
+)
+def test_what_an_app_cannot_be(spec: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        App.model_validate({"spec": spec})

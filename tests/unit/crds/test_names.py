@@ -36,3 +36,16 @@ def test_new_names_are_valid_and_differ() -> None:
     made = {names.new_session_name() for _ in range(1000)}
     assert len(made) == 1000
     assert all(re.fullmatch(r"cs-[a-z0-9]{10}", name) for name in made)
+
+
+@given(WORD)
+def test_apps_and_builds_have_ids_and_names_too(word: str) -> None:
+    assert names.app_of_session(f"cs-{word}") == f"app-{word}"
+    assert names.name_of_app(names.app_id(f"app-{word}")) == f"app-{word}"
+    assert names.name_of_build(names.build_id(f"bld-{word}")) == f"bld-{word}"
+
+
+@pytest.mark.parametrize("text", ["", "app_", "app-abc", "app_A", "bld_a-b", "cs_abc", "app_abc\n", "bld_" + "a" * 41])
+def test_what_is_no_id_of_an_app_or_build(text: str) -> None:
+    assert names.name_of_app(text) is None
+    assert names.name_of_build(text) is None
