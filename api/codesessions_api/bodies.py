@@ -61,6 +61,12 @@ class SendInput(Body):
         le=MAX_SEQ,
         description="Counts up; what has a number that was taken before is not typed again, so a retry is safe.",
     )
+    writer: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=64,
+        description="Whose `inputSeq` it is: several who type into one session count each for themselves.",
+    )
 
 
 class Resize(Body):

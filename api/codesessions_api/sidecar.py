@@ -50,9 +50,13 @@ class Sidecars:
         """Close all connections."""
         await self._http.close()
 
-    async def type(self, resource: Object, user_id: str, data: bytes, seq: int | None) -> None:
+    async def type(
+        self, resource: Object, user_id: str, data: bytes, seq: int | None, writer: str | None = None
+    ) -> None:
         """Type. Raises Problem 409, 429 or 503; then nothing was typed, or with 503 perhaps it was (see `inputSeq`)."""
         query = {"inputSeq": str(seq)} if seq is not None else {}
+        if writer is not None:
+            query["writer"] = writer
         again = seq is not None  # the sidecar knows the number then
         await self._call(resource, "POST", "/v1/input", "write", user_id, lambda: query, data, repeatable=again)
 

@@ -49,7 +49,7 @@ def add(router: APIRouter, context: Context) -> None:
             patience = Patience(parameters.preferred_wait(request))
             resource = await started(request, caller, patience)
             check_running(resource)
-            await sidecars.type(resource, caller.user_id, data, wanted.input_seq)
+            await sidecars.type(resource, caller.user_id, data, wanted.input_seq, wanted.writer)
         return json_response({"sent": True, "bytes": len(data)}, headers=patience.applied)
 
     @router.get(BASE + "/{id}/output")

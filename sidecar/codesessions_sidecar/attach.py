@@ -205,7 +205,7 @@ class Viewer:
             viewers=self._company[0],
             writers=self._company[1],
             window=self._visitor.options.window,
-            input_seq=terminal.journal.last_seq,
+            input_seq=terminal.journal.last_seq(self._visitor.options.writer),
         )
         self._count(await self._socket.send(self._dialect.opening(opening)))
 
@@ -313,7 +313,7 @@ class Viewer:
         try:
             while True:
                 try:
-                    count = self._terminal.type(order.data, order.seq)
+                    count = self._terminal.type(order.data, order.seq, self._visitor.options.writer)
                     break
                 except QueueFullError:
                     await self._terminal.changed()

@@ -1,22 +1,37 @@
 """Input on its way to the shell: a crash-safe queue, so that what was accepted is typed once, whoever dies in between.
 
-The bytes lie in a ring; a commit is one store that switches between two slots of (end, last inputSeq, its length). The
-launcher counts what it was given, so that after a crash the queue goes on at that very byte. What was accepted in one
-pod is never typed in the next.
+The bytes lie in a ring; a commit is one store that switches between two slots of (end, writer, its inputSeq, its
+length). The launcher counts what it was given, so that after a crash the queue goes on at that very byte. What was
+accepted in one pod is never typed in the next.
+
+Each writer counts for itself. The slot has the mark of the one who typed last; before another's takes its place it is
+written to a table, which is of no account for that writer until then: a death in between changes nothing.
 """
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from codesessions_sidecar.log import log
 from codesessions_sidecar.ring import RingFile
 
-_MAGIC = 0x3230_5450_4E49_5343  # "CSINPT02"
-_EPOCH, _BASE, _GIVEN, _FLOOR, _INSTANCE, _SLOT, _SLOTS = 1, 2, 3, 4, 5, 6, 8
+_MAGIC = 0x3330_5450_4E49_5343  # "CSINPT03"
+_EPOCH, _BASE, _GIVEN, _FLOOR, _INSTANCE, _SLOT, _SLOTS, _TABLE = 1, 2, 3, 4, 5, 6, 8, 16
 _MASK = (1 << 64) - 1
 CAPACITY = 1 << 20
 """Bytes that may wait, at most."""
+MAX_WRITERS = 32
+"""Writers whose marks are kept; who has not typed for longest is forgotten first."""
+
+
+def writer_id(name: str) -> int:
+    """A writer's name as a number, never 0."""
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little") or 1
+
+
+NOBODY = writer_id("")
+"""The writer of input that names none."""
 
 
 class QueueFullError(Exception):
@@ -46,43 +61,73 @@ class Journal:
             numbers[_INSTANCE] = instance
 
     def _slot(self) -> int:
-        return _SLOTS + 3 * self._ring.numbers[_SLOT]
+        return _SLOTS + 4 * self._ring.numbers[_SLOT]
 
     @property
     def end(self) -> int:
         """Bytes ever accepted."""
         return self._ring.numbers[self._slot()]
 
-    @property
-    def last_seq(self) -> int:
-        """The highest inputSeq accepted; 0 if none."""
-        return self._ring.numbers[self._slot() + 1]
+    def last_seq(self, writer: int = NOBODY) -> int:
+        """The highest inputSeq of this writer that was accepted; 0 if none, or if the writer is forgotten."""
+        return self._mark(writer)[0]
+
+    def _mark(self, writer: int) -> tuple[int, int]:
+        """A writer's highest inputSeq, and how many bytes it had."""
+        numbers, slot = self._ring.numbers, self._slot()
+        place = slot if numbers[slot + 1] == writer else self._entry(writer)
+        return (0, 0) if place is None else (numbers[place + 2], numbers[place + 3])
+
+    def _entry(self, writer: int) -> int | None:
+        """A writer's place in the table: (stamp, writer, inputSeq, its length)."""
+        places = range(_TABLE, _TABLE + 4 * MAX_WRITERS, 4)
+        return next((place for place in places if self._ring.numbers[place + 1] == writer), None)
+
+    def _remember(self) -> None:
+        """Write the slot's mark to the table. Done twice it does no harm."""
+        numbers, slot = self._ring.numbers, self._slot()
+        end, writer, seq, length = numbers[slot : slot + 4]
+        if writer == 0:
+            return
+        place = self._entry(writer)
+        if place is None:
+            place = min(range(_TABLE, _TABLE + 4 * MAX_WRITERS, 4), key=lambda each: numbers[each])
+            numbers[place + 1] = 0
+        numbers[place], numbers[place + 2], numbers[place + 3] = end + 1, seq, length
+        numbers[place + 1] = writer
 
     @property
     def waiting(self) -> int:
         """Bytes accepted and not yet given to the launcher."""
         return self.end - self._ring.numbers[_GIVEN]
 
-    def typed_before(self, seq: int | None, length: int) -> int | None:
+    def typed_before(self, seq: int | None, length: int, writer: int = NOBODY) -> int | None:
         """What was answered to this inputSeq: its bytes, `length` if a later one has come since; None: it is new."""
-        if seq is None or seq > self.last_seq:
+        if seq is None:
             return None
-        return self._ring.numbers[self._slot() + 2] if seq == self.last_seq else length
+        last, count = self._mark(writer)
+        if seq > last:
+            return None
+        return count if seq == last else length
 
-    def accept(self, data: bytes, seq: int | None = None) -> int:
-        """Take input, unless `seq` is not beyond the last one; returns its bytes. Raises QueueFullError."""
-        before = self.typed_before(seq, len(data))
+    def accept(self, data: bytes, seq: int | None = None, writer: int = NOBODY) -> int:
+        """Take input, unless `seq` is not beyond the writer's last; returns its bytes. Raises QueueFullError."""
+        before = self.typed_before(seq, len(data), writer)
         if before is not None:
             return before
         if self.waiting + len(data) > CAPACITY:
             raise QueueFullError
-        numbers, end, place = self._ring.numbers, self.end, self._slot()
+        numbers, end, slot = self._ring.numbers, self.end, self._slot()
+        if seq is not None and numbers[slot + 1] != writer:
+            self._remember()
         self._ring.write(end, data)
         other = 1 - numbers[_SLOT]
-        fresh = _SLOTS + 3 * other
+        fresh = _SLOTS + 4 * other
         numbers[fresh] = end + len(data)
-        numbers[fresh + 1] = numbers[place + 1] if seq is None else seq
-        numbers[fresh + 2] = numbers[place + 2] if seq is None else len(data)
+        if seq is None:
+            numbers[fresh + 1 : fresh + 4] = numbers[slot + 1 : slot + 4]
+        else:
+            numbers[fresh + 1], numbers[fresh + 2], numbers[fresh + 3] = writer, seq, len(data)
         numbers[_SLOT] = other
         return len(data)
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from codesessions_sidecar.dialects import BY_NAME
 from codesessions_sidecar.http import Request, number, one_of
+from codesessions_sidecar.journal import NOBODY
+from codesessions_sidecar.routes import writer_of
 
 LEAST_WINDOW, MOST_WINDOW = 4 << 10, 16 << 20
 """Bytes that may be on their way unacknowledged."""
@@ -14,13 +16,14 @@ _ROLES = ("writer", "viewer")
 
 @dataclass(frozen=True)
 class Options:
-    """`after`: None for the last screens. `window`: None for no flow control by acknowledgement."""
+    """`after`: None for the last screens. `window`: None for no acknowledgements. `writer`: whose inputSeq it is."""
 
     after: int | None = None
     dialect: str | None = None
     role: str = "writer"
     window: int | None = None
     raw: bool = False
+    writer: int = NOBODY
 
 
 def read_options(request: Request) -> Options:
@@ -32,4 +35,5 @@ def read_options(request: Request) -> Options:
         role=one_of(request, "role", _ROLES) or "writer",
         window=number(request, "window", 0, MOST_WINDOW, least=LEAST_WINDOW) if "window" in query else None,
         raw=one_of(request, "raw", ("binary",)) is not None,
+        writer=writer_of(request),
     )

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 PAGE = 4096
-NUMBERS = 64
+NUMBERS = PAGE // 8
 _WINDOW = 1 << 20
 
 

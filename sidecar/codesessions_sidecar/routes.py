@@ -8,17 +8,27 @@ from collections.abc import Awaitable, Callable
 
 from codesessions_sidecar.archive.limits import Limits
 from codesessions_sidecar.http import HttpError, Request, Response, json_response, number, one_of
-from codesessions_sidecar.journal import CAPACITY, QueueFullError
+from codesessions_sidecar.journal import CAPACITY, QueueFullError, writer_id
 from codesessions_sidecar.log import timestamp
 from codesessions_sidecar.terminal import EndedError, Page, Terminal
 from codesessions_sidecar.tickets import READ, WRITE
 from codesessions_sidecar.utf8 import decode, is_text
 
+MAX_WRITER_NAME = 64
+"""Characters."""
 Handler = Callable[[Request, Terminal], Awaitable[Response]]
 MAX_INPUT = CAPACITY
 MAX_WAIT_SECONDS = 60
 MAX_LIMIT = 256 << 10
 """Bytes of output in one answer; who asks for more gets as much, so that no poller makes the process large."""
+
+
+def writer_of(request: Request) -> int:
+    """The writer whose inputSeq it is, by `writer=NAME`. Raises HttpError 400."""
+    name = request.query.get("writer", "")
+    if len(name) > MAX_WRITER_NAME:
+        raise HttpError(400, "bad_parameter", f"writer must be at most {MAX_WRITER_NAME} characters")
+    return writer_id(name)
 
 
 def page_document(page: Page, *, raw: bool = False) -> dict[str, object]:
@@ -48,12 +58,12 @@ async def output(request: Request, terminal: Terminal) -> Response:
 
 
 async def take_input(request: Request, terminal: Terminal) -> Response:
-    """POST /v1/input?inputSeq=N, the body is what is typed."""
+    """POST /v1/input?inputSeq=N&writer=NAME, the body is what is typed."""
     seq = number(request, "inputSeq", 0, 2**63 - 1) or None
     if not is_text(request.body):
         raise HttpError(400, "bad_request", "the body must be UTF-8")
     try:
-        count = terminal.type(request.body, seq)
+        count = terminal.type(request.body, seq, writer_of(request))
     except EndedError as error:
         raise HttpError(409, "shell_ended", "the shell has ended") from error
     except QueueFullError as error:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from codesessions_sidecar.ending import Exit
 from codesessions_sidecar.folders import pod_instance
-from codesessions_sidecar.journal import Journal
+from codesessions_sidecar.journal import NOBODY, Journal
 from codesessions_sidecar.link import Link
 from codesessions_sidecar.spool import Chunk, Spool
 from codesessions_sidecar.viewers import Viewers
@@ -98,17 +98,17 @@ class Terminal:
             await self.changed(left)
         return self.page(after, limit)
 
-    def type(self, data: bytes, seq: int | None = None) -> int:
+    def type(self, data: bytes, seq: int | None = None, writer: int = NOBODY) -> int:
         """Queue input, which is then typed once; returns its bytes.
 
-        Raises EndedError, or QueueFullError with nothing queued; neither for a `seq` that was taken before.
+        Raises EndedError, or QueueFullError with nothing queued; neither for a `seq` that this writer has used.
         """
-        before = self.journal.typed_before(seq, len(data))
+        before = self.journal.typed_before(seq, len(data), writer)
         if before is not None:
             return before
         if self._link.ended:
             raise EndedError
-        count = self.journal.accept(data, seq)
+        count = self.journal.accept(data, seq, writer)
         self._link.give()
         return count
 

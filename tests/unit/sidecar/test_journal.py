@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from codesessions_sidecar import journal as module
-from codesessions_sidecar.journal import CAPACITY, Journal, QueueFullError
+from codesessions_sidecar.journal import CAPACITY, MAX_WRITERS, NOBODY, Journal, QueueFullError, writer_id
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -38,8 +39,78 @@ def test_a_repeated_number_is_answered_and_not_taken(tmp_path: Path) -> None:
     journal.close()
     journal = Journal(tmp_path)
     assert journal.accept(b"abc", 5) == 3
-    assert journal.last_seq == 5
+    assert journal.last_seq() == 5
     assert journal.peek() == b"abc!"
+    journal.close()
+
+
+def test_each_writer_counts_for_itself(tmp_path: Path) -> None:
+    ann, bob = writer_id("ann"), writer_id("bob")
+    journal = Journal(tmp_path)
+    for writer in (NOBODY, ann, bob, ann):
+        journal.accept(f"<{writer}>".encode(), 1, writer)
+        journal.accept(b"again", 1, writer)
+        journal.accept(b".")
+    journal.close()
+    journal = Journal(tmp_path)
+    assert [journal.last_seq(writer) for writer in (NOBODY, ann, bob, writer_id("eve"))] == [1, 1, 1, 0]
+    assert journal.accept(b"a body that differs", 1, ann) == len(f"<{ann}>"), "the answer of then"
+    assert journal.peek() == f"<{NOBODY}>.<{ann}>.<{bob}>..".encode()
+    journal.close()
+
+
+def test_who_has_not_typed_for_longest_is_forgotten_first(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    for number in range(1, MAX_WRITERS + 3):
+        journal.accept(b"x", 7, number)
+        journal.accept(b"x", 7 + number, 1)  # the first one stays at it
+    known = [number for number in range(1, MAX_WRITERS + 3) if journal.last_seq(number)]
+    assert known == [1, *range(4, MAX_WRITERS + 3)]
+    assert journal.last_seq(1) == 7 + MAX_WRITERS + 2
+    journal.close()
+
+
+class Mortal:
+    """Numbers whose owner dies before the store that is one too many."""
+
+    def __init__(self, numbers: memoryview, stores: int) -> None:
+        self._numbers, self._left = numbers, stores
+
+    def __getitem__(self, place: int | slice) -> Any:
+        return self._numbers[place]
+
+    def __setitem__(self, place: int | slice, value: Any) -> None:
+        if self._left == 0:
+            raise KeyboardInterrupt
+        self._left -= 1
+        self._numbers[place] = value
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(st.tuples(st.integers(1, MAX_WRITERS + 2), st.integers(0, 12)), max_size=60))
+def test_whoever_dies_at_which_store_every_writer_is_heard_once(
+    tmp_path_factory: pytest.TempPathFactory, actions: list[tuple[int, int]]
+) -> None:
+    folder = tmp_path_factory.mktemp("journal")
+    journal, numbers, expected = Journal(folder), dict.fromkeys(range(MAX_WRITERS + 3), 0), b""
+    for writer, stores in actions:
+        if journal.last_seq(writer) == 0:
+            numbers[writer] = 0  # new, or forgotten
+        numbers[writer] += 1
+        data = f"<{writer}:{numbers[writer]}>".encode()
+        expected += data
+        ring = journal._ring
+        ring.numbers, sound = Mortal(ring.numbers, stores), ring.numbers  # type: ignore[assignment]
+        try:
+            journal.accept(data, numbers[writer], writer)
+        except KeyboardInterrupt:
+            ring.numbers = sound
+            journal.close()
+            journal = Journal(folder)
+            journal.accept(data, numbers[writer], writer)  # the retry
+        else:
+            ring.numbers = sound
+    assert journal.peek() == expected
     journal.close()
 
 
@@ -48,7 +119,7 @@ def test_a_full_queue_takes_nothing_of_it(tmp_path: Path) -> None:
     journal.accept(b"x" * (CAPACITY - 1))
     with pytest.raises(QueueFullError):
         journal.accept(b"ab", 1)
-    assert (journal.waiting, journal.last_seq) == (CAPACITY - 1, 0)
+    assert (journal.waiting, journal.last_seq()) == (CAPACITY - 1, 0)
     journal.accept(b"a", 1)
     assert give_all(journal) == b"x" * (CAPACITY - 1) + b"a"
     journal.close()
