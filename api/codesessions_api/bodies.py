@@ -61,7 +61,7 @@ class SendInput(Body):
         le=MAX_SEQ,
         description="Counts up; what has a number that was taken before is not typed again, so a retry is safe.",
     )
-    writer: str | None = Field(
+    writer: Text | None = Field(
         default=None,
         min_length=1,
         max_length=64,

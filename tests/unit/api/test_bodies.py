@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from codesessions_api import bodies
-from codesessions_api.bodies import CreateSession, Resize, SendInput, read_body
+from codesessions_api.bodies import Body, CreateSession, Resize, SendInput, read_body
 from codesessions_api.problems import Problem
 from hypothesis import given
 from hypothesis import strategies as st
@@ -95,3 +95,12 @@ async def test_a_refusal_is_not_longer_than_it_must_be() -> None:
     with pytest.raises(Problem) as caught:
         await read_body(request(json.dumps(body).encode()), CreateSession)
     assert len(json.dumps(caught.value.document("x"))) < 8000
+
+
+@pytest.mark.parametrize("model", Body.__subclasses__())
+async def test_half_a_character_is_refused_wherever_there_is_text(model: type[Body]) -> None:
+    names = [field.alias or name for name, field in model.model_fields.items() if "str" in str(field.annotation)]
+    for name in names:
+        with pytest.raises(Problem) as caught:
+            await read_body(request(b'{"%s": "\\ud800"}' % name.encode()), model)
+        assert any(error["pointer"] == f"/{name}" for error in caught.value.errors or []), name

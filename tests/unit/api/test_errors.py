@@ -237,6 +237,7 @@ async def test_other_methods_are_told_which_there_are(running: Rest, method: str
         (b'{"text": "x", "inputSeq": 9223372036854775808}', 422, "invalid_body"),
         (b'{"text": "x", "inputSeq": 0}', 422, "invalid_body"),
         (b'{"text": "x", "inputSeq": true}', 422, "invalid_body"),
+        (b'{"text": "x", "inputSeq": 1, "writer": "\\ud800"}', 422, "invalid_body"),
         (b'{"text": "x", "input_seq": 1}', 422, "unknown_field"),
         (b'{"text": 7}', 422, "invalid_body"),
         (b'{"text": null}', 422, "invalid_body"),
