@@ -87,6 +87,10 @@ class Viewer:
     def _writes(self) -> bool:
         return WRITE in self._visitor.ticket.scope and self._visitor.options.role == "writer"
 
+    @property
+    def _window(self) -> int | None:
+        return self._visitor.options.window if self._dialect.acknowledges else None
+
     def _choose(self, offered: Sequence[str]) -> str | None:
         options = self._visitor.options
         self._dialect = choose(offered, options.dialect, raw=options.raw)
@@ -204,7 +208,7 @@ class Viewer:
             writes=self._writes,
             viewers=self._company[0],
             writers=self._company[1],
-            window=self._visitor.options.window,
+            window=self._window,
             input_seq=terminal.journal.last_seq(self._visitor.options.writer),
         )
         self._count(await self._socket.send(self._dialect.opening(opening)))
@@ -224,10 +228,9 @@ class Viewer:
         """Bytes of output that may be sent now."""
         if self._held:
             return 0
-        window = self._visitor.options.window
-        if window is None:
+        if self._window is None:
             return MESSAGE_BYTES
-        return min(MESSAGE_BYTES, window - self._terminal.spool.distance(self._acked, self._seat.after))
+        return min(MESSAGE_BYTES, self._window - self._terminal.spool.distance(self._acked, self._seat.after))
 
     async def _send(self, chunks: list[Chunk]) -> None:
         if self._seat.after < self._live_after:

@@ -10,6 +10,7 @@ from codesessions_sidecar.archive.limits import Limits
 from codesessions_sidecar.http import HttpError, Request, Response, json_response, number, one_of
 from codesessions_sidecar.journal import CAPACITY, QueueFullError, writer_id
 from codesessions_sidecar.log import timestamp
+from codesessions_sidecar.metrics import render
 from codesessions_sidecar.terminal import EndedError, Page, Terminal
 from codesessions_sidecar.tickets import READ, WRITE
 from codesessions_sidecar.utf8 import decode, is_text
@@ -102,16 +103,7 @@ def archive_document(counts: tuple[str, ...]) -> dict[str, int]:
 
 async def metrics(_: Request, terminal: Terminal) -> Response:
     """GET /metrics, in Prometheus' text format."""
-    values = {
-        "codesessions_pty_output_bytes_total": ("counter", terminal.spool.head),
-        "codesessions_pty_chunks_total": ("counter", terminal.spool.last_seq),
-        "codesessions_pty_input_bytes_total": ("counter", terminal.journal.end),
-        "codesessions_pty_input_waiting_bytes": ("gauge", terminal.journal.waiting),
-        "codesessions_pty_viewers": ("gauge", len(terminal.viewers)),
-        "codesessions_pty_launcher_connected": ("gauge", int(terminal.connected)),
-    }
-    text = "".join(f"# TYPE {name} {kind}\n{name} {value}\n" for name, (kind, value) in values.items())
-    return Response(200, text.encode(), "text/plain; version=0.0.4")
+    return Response(200, render(terminal).encode(), "text/plain; version=0.0.4")
 
 
 ROUTES: dict[tuple[str, str], tuple[str, Handler]] = {

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from codesessions_sidecar.ending import Exit
 from codesessions_sidecar.folders import pod_instance
-from codesessions_sidecar.journal import NOBODY, Journal
+from codesessions_sidecar.journal import NOBODY, Journal, QueueFullError
 from codesessions_sidecar.link import Link
 from codesessions_sidecar.spool import Chunk, Spool
 from codesessions_sidecar.viewers import Viewers
@@ -40,6 +40,8 @@ class Terminal:
         self.journal = Journal(data_dir, instance)
         self._changed = asyncio.Event()
         self._link = Link(run_dir, self.spool, self.journal, self.wake)
+        self.refused = 0
+        """Inputs for which there was no room."""
         self.viewers = Viewers(self.resize, self.wake)
 
     def start(self) -> None:
@@ -108,7 +110,11 @@ class Terminal:
             return before
         if self._link.ended:
             raise EndedError
-        count = self.journal.accept(data, seq, writer)
+        try:
+            count = self.journal.accept(data, seq, writer)
+        except QueueFullError:
+            self.refused += 1
+            raise
         self._link.give()
         return count
 

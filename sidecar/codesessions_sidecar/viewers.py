@@ -47,6 +47,10 @@ class Viewers:
         """How many may type."""
         return sum(seat.writes for seat in self.seats)
 
+    def by_dialect(self) -> Counter[str]:
+        """How many are attached, by dialect; 0 for one that was."""
+        return Counter({**dict.fromkeys(self.attached, 0), **Counter(seat.dialect for seat in self.seats)})
+
     def enter(self, seat: Seat) -> None:
         """Somebody has come."""
         self.seats.add(seat)

@@ -108,6 +108,8 @@ class Dialect:
     """Names under which a client may ask for it (Sec-WebSocket-Protocol)."""
     waits = False
     """Whether output begins only with the client's `Start`."""
+    acknowledges = False
+    """Whether the client can say `Ack`, and so can ask for a window."""
 
     def __init__(self, subprotocol: str | None = None, *, raw: bool = False) -> None:
         """`raw`: the client asked for the exact bytes, where the dialect leaves a choice."""

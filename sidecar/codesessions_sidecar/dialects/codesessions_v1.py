@@ -39,6 +39,7 @@ class CodesessionsV1(Dialect):
 
     name = "codesessions.v1"
     subprotocols = ("codesessions.v1",)
+    acknowledges = True
 
     def orders(self, message: Message) -> list[Order]:
         if not message.text:

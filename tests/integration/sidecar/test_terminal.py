@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -225,7 +226,9 @@ def test_viewers_that_do_not_read_slow_nobody_and_take_no_memory(shell: Shell) -
 
     def stored() -> int:
         text = rig.call("GET", "/metrics")[1]["text"]
-        return int(text.split("codesessions_pty_output_bytes_total ")[2].split()[0])
+        found = re.search(r"^codesessions_pty_output_bytes_total (\d+)$", text, re.MULTILINE)
+        assert found is not None
+        return int(found[1])
 
     with attach(rig, receive_buffer=4096), attach(rig, receive_buffer=4096):
         before = resident_kib(rig)

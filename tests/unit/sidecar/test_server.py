@@ -156,16 +156,6 @@ async def test_a_resize_reaches_the_launcher_even_one_that_comes_later(here: Pla
     assert here.terminal.size == (51, 132)
 
 
-async def test_metrics_are_prometheus_text(here: Place) -> None:
-    await here.shell()
-    await here.print(b"abc")
-    _, headers, body = await (await here.client()).call("GET", "/metrics")
-    assert headers["content-type"] == "text/plain; version=0.0.4"
-    assert (
-        "# TYPE codesessions_pty_output_bytes_total counter\ncodesessions_pty_output_bytes_total 3\n" in body.decode()
-    )
-
-
 @pytest.mark.parametrize(
     ("sent", "status"),
     [
