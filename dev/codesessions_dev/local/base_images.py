@@ -40,6 +40,12 @@ def rootfs(name: str) -> Path:
     return target
 
 
+def all_rootfs() -> None:
+    """Make what is missing of all of them. Raises DevError."""
+    for name in ROOTFS:
+        rootfs(name)
+
+
 def pause_archive() -> Path:
     """The sandbox image, compiled here."""
     folder = cache_root() / "images"

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from codesessions_dev import say
@@ -94,7 +95,10 @@ class LocalCluster:
         begun = time.monotonic()
         doctor.check_machine(self.layout)
         doctor.install_packages()
-        programs = self._programs()
+        with ThreadPoolExecutor(1) as meanwhile:  # it waits for the network, the compiler for the processor
+            systems = meanwhile.submit(base_images.all_rootfs)
+            programs = self._programs()
+            systems.result()
         archives = [base_images.pause_archive(), base_images.base_archive()]
         self._supervisor.forget_dead()
         if not self._supervisor.pid("forwarder"):
