@@ -1,5 +1,5 @@
 # `make demo` and `make test` are all a newcomer needs; both are safe to repeat.
-.PHONY: help prepare demo test unit integration e2e lint bench cluster-up cluster-down install generate clean
+.PHONY: help prepare demo test unit integration conformance e2e lint bench cluster-up cluster-down install generate clean
 
 PYTHON := .venv/bin/python
 CLUSTER := dev/cluster
@@ -14,13 +14,17 @@ prepare:  ## .venv with pinned packages
 demo: prepare  ## from a bare machine to a session that is typed into; leaves the cluster running
 	@$(CLUSTER) demo
 
-test: lint unit integration e2e  ## everything CI runs
+test: lint unit integration conformance e2e  ## everything CI runs
 
 unit: prepare launcher  ## unit tests: seconds, no cluster
 	@$(PYTHON) -m pytest tests/unit
 
 integration: prepare launcher  ## the real launcher and sidecar on a real pty, no cluster
 	@$(PYTHON) -m pytest tests/integration
+
+conformance: prepare launcher  ## the terminal against docs/terminal.md, with other people's clients
+	@dev/peers
+	@$(PYTHON) -m pytest tests/conformance
 
 e2e: prepare install  ## the chart on the real cluster, driven from outside
 	@$(PYTHON) -m pytest tests/e2e
@@ -37,7 +41,11 @@ bench: prepare install  ## the benchmarks, side by side with peers
 	@PYTHONPATH=dev:tests $(PYTHON) -m bench.latency
 	@PYTHONPATH=dev:tests $(PYTHON) -m bench.reads
 
-.PHONY: launcher
+bench-terminal: prepare launcher  ## the terminal beside ttyd and terminado; through the ingress too where it is installed
+	@dev/peers
+	@PYTHONPATH=dev:tests $(PYTHON) -m bench.terminal
+
+.PHONY: launcher bench-terminal
 launcher:
 	@$(MAKE) -s -C sidecar/launcher
 
