@@ -1,0 +1,3 @@
+from codesessions_builder.main import main
+
+main()
