@@ -134,7 +134,7 @@ def fill(kubectl: Kubectl) -> str:
         "conditions": [{**ready, "lastTransitionTime": moment}],
     }
     patch = json.dumps({"status": status})
-    kubectl("-n", "demo", "patch", "codesession", name, "--subresource=status", "--type=merge", "-p", patch)
+    kubectl("patch", "codesession", name, "--subresource=status", "--type=merge", "-p", patch)
     return key.text
 
 
@@ -194,7 +194,7 @@ def main() -> None:
             kubectl = plane.kubectl()
             kubectl("apply", "-f", str(FOLDERS[0]))
             kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
-            key = fill(kubectl)
+            key = fill(plane.kubectl("demo"))
             settings = {
                 "KUBECONFIG": str(plane.kubeconfig),
                 "CODESESSIONS_LISTEN": f"127.0.0.1:{ports[0]}",

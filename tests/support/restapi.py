@@ -122,8 +122,15 @@ class FakeSidecar:
 class Rest:
     """The running API."""
 
-    def __init__(self, application: Application, kube: LiveKube, sidecar: FakeSidecar, http: aiohttp.ClientSession):
-        self.application, self.kube, self.sidecar, self.http = application, kube, sidecar, http
+    def __init__(
+        self,
+        server: Server,
+        application: Application,
+        kube: LiveKube,
+        sidecar: FakeSidecar,
+        http: aiohttp.ClientSession,
+    ) -> None:
+        self.server, self.application, self.kube, self.sidecar, self.http = server, application, kube, sidecar, http
         self.port = 0
         self.key = ""
 
@@ -186,7 +193,7 @@ async def serving(kube: LiveKube | None = None, *, request_limit: int = 4000) ->
     await server.startup()
     try:
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(20)) as http:
-            rest = Rest(application, kube, sidecar, http)
+            rest = Rest(server, application, kube, sidecar, http)
             rest.key, rest.port = key.text, server.servers[0].sockets[0].getsockname()[1]
             context = application.context
             assert context is not None
