@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import secrets
 from typing import Any
 
@@ -16,6 +17,15 @@ from codesessions_api.problems import MEDIA_TYPE, Problem
 MAX_HEAD = 64 << 10
 HEAD_SECONDS = 15.0
 """How long a connection may take for a request's head, from its first byte, or from the connection's opening."""
+
+
+_UPGRADE = re.compile(rb"(?<=\n)upgrade(?=:)", re.IGNORECASE)
+
+
+def _without_upgrade(data: bytes) -> bytes:
+    """Hide offers of another protocol (RFC 9110, section 7.8): the parser would take the body for it."""
+    head, end, rest = data.partition(b"\r\n\r\n")
+    return _UPGRADE.sub(b"ignored", head) + end + rest
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -35,6 +45,8 @@ class HttpProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._head_timer is not None:
             self._head_bytes += len(data)
+        if b"pgrade" in data and (self._head_timer is not None or not self._is_answering):
+            data = _without_upgrade(data)
         super().data_received(data)
         if self._head_timer is not None and self._head_bytes > MAX_HEAD:
             self._refuse(Problem(431, "headers_too_large", f"The request's head is over {MAX_HEAD} bytes."))

@@ -10,13 +10,14 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import uvloop
 from bench.figures import percentile
@@ -43,8 +44,7 @@ class Load(asyncio.Protocol):
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
         self._send()
 
     def _send(self) -> None:
@@ -167,7 +167,8 @@ def ask(port: int, key: str, path: str = PATH) -> tuple[int, bytes]:
 def measured(port: int, key: str, connections: int) -> dict[str, float]:
     """A round of load, from a process of its own."""
     words = [sys.executable, "-m", "bench.reads", "load", str(port), key, str(connections)]
-    found: dict[str, float] = json.loads(subprocess.run(words, check=True, capture_output=True).stdout)
+    done = subprocess.run(words, check=True, capture_output=True, timeout=5 * SECONDS)
+    found: dict[str, float] = json.loads(done.stdout)
     return found
 
 
@@ -185,6 +186,7 @@ def compare(ours: int, yardstick: int, key: str) -> None:
 
 def main() -> None:
     """Print the figures."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         plane, ports = ControlPlane(folder), (free_port(), free_port())

@@ -358,3 +358,15 @@ async def test_who_asks_before_sending_is_told_not_to(running: Rest) -> None:
     head = f"POST {BASE} HTTP/1.1\r\nHost: x\r\nX-API-Key: csk_bad\r\nConnection: close\r\n".encode()
     answer = parsed(await running.raw(head + b"Content-Length: 9999\r\nExpect: 100-continue\r\n\r\n"))
     assert (answer.status, answer.code) == (401, "invalid_api_key")
+
+
+async def test_a_client_that_would_rather_speak_http2_is_answered_all_the_same(running: Rest) -> None:
+    """Java's client offers h2c with every request (RFC 7540, section 3.2); the body comes along."""
+    offer = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n"
+    head = f"POST {ONE}/input HTTP/1.1\r\nHost: x\r\nX-API-Key: {running.key}\r\nContent-Length: 12\r\n".encode()
+    reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+    writer.write(head + offer + b"\r\n" + b'{"text":"x"}')
+    answer = parsed(await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5) + await reader.read(500))
+    writer.close()
+    await writer.wait_closed()
+    assert answer.json == {"sent": True, "bytes": 1}
