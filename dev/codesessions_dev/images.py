@@ -20,7 +20,14 @@ RUNROOT = Path("/run/codesessions-buildah")
 WHEELS = ("--no-index", "--find-links=/wheels")
 COMMON = ("images", "requirements", ".containerignore", "dev/codesessions_dev/images.py")
 SOURCES = {
-    "platform": ("crds/codesessions_crds", "crds/codesessions_kube", "crds/codesessions_oci", "operator", "api"),
+    "platform": (
+        "crds/codesessions_crds",
+        "crds/codesessions_kube",
+        "crds/codesessions_oci",
+        "crds/codesessions_transcript",
+        "operator",
+        "api",
+    ),
     "sidecar": ("sidecar",),
     "workspace": (),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from urllib.parse import parse_qsl
@@ -48,6 +48,8 @@ class Response:
     body: bytes = b""
     content_type: str = "application/json"
     headers: dict[str, str] = field(default_factory=dict)
+    stream: Iterator[bytes] | None = None
+    """Parts in place of `body`, each asked for when the one before has been sent. They are closed at the end."""
 
 
 def problem(error: HttpError) -> Response:
@@ -200,8 +202,15 @@ async def _read_chunked(reader: asyncio.StreamReader, limit: int) -> bytes:
 def render(response: Response, *, keep_alive: bool, with_body: bool = True) -> bytes:
     """The bytes of an answer."""
     lines = [f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}"]
-    if response.status != 204:
+    if response.stream is not None:  # HTTP/1.0, which has no chunks, is not spoken by anyone who asks for these
+        lines += [f"Content-Type: {response.content_type}", "Transfer-Encoding: chunked"]
+    elif response.status != 204:
         lines += [f"Content-Type: {response.content_type}", f"Content-Length: {len(response.body)}"]
     lines += [f"{name}: {value}" for name, value in response.headers.items()]
     lines += ["Cache-Control: no-store", f"Connection: {'keep-alive' if keep_alive else 'close'}"]
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + (response.body if with_body else b"")
+
+
+def render_part(part: bytes) -> bytes:
+    """A part of a streamed answer; none ends it (RFC 9112, section 7.1)."""
+    return b"%x\r\n%b\r\n" % (len(part), part)

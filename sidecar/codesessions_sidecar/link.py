@@ -143,6 +143,7 @@ class Link:
             self.resize(self.rows, self.columns)  # asked for while nobody was there
         elif hello.size is not None:
             self.rows, self.columns = hello.size
+            self._spool.sizes.note(self._spool.last_seq, *hello.size)
         log("launcher-connected", taken=hello.taken, given=hello.given, ended=hello.ended is not None)
         asyncio.get_running_loop().add_reader(data, self._readable)
         self._cut()
@@ -259,6 +260,8 @@ class Link:
         """Set the pty's size, in characters; at once or when the launcher is there."""
         self.rows, self.columns = rows, columns
         self._resized = not self._tell({"type": "resize", "rows": rows, "cols": columns})
+        if not self._resized:
+            self._spool.sizes.note(self._spool.last_seq, rows, columns)
 
     def _tell(self, message: dict[str, Any]) -> bool:
         if self._control is None:

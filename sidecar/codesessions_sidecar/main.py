@@ -27,7 +27,7 @@ async def serve(settings: Settings) -> None:
 
     A second SIGTERM cuts that short.
     """
-    terminal = Terminal(settings.run_dir, settings.data_dir, settings.spool_bytes)
+    terminal = Terminal(settings.run_dir, settings.data_dir, settings.spool_bytes, settings.session_id)
     server = Server(settings, terminal)
     told, told_again = asyncio.Event(), asyncio.Event()
 

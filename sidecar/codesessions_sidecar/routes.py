@@ -101,6 +101,13 @@ def archive_document(counts: tuple[str, ...]) -> dict[str, int]:
     return dict(zip(("entries", "bytes", "skipped"), map(int, counts), strict=True))
 
 
+async def whole(_: Request, terminal: Terminal) -> Response:
+    """GET /v1/transcript."""
+    from codesessions_sidecar import transcript  # what most sessions never need
+
+    return Response(200, content_type=transcript.MEDIA_TYPE, stream=transcript.write(terminal))
+
+
 async def metrics(_: Request, terminal: Terminal) -> Response:
     """GET /metrics, in Prometheus' text format."""
     return Response(200, render(terminal).encode(), "text/plain; version=0.0.4")
@@ -110,5 +117,6 @@ ROUTES: dict[tuple[str, str], tuple[str, Handler]] = {
     ("GET", "/v1/output"): (READ, output),
     ("POST", "/v1/input"): (WRITE, take_input),
     ("POST", "/v1/resize"): (WRITE, resize),
+    ("GET", "/v1/transcript"): (READ, whole),
     ("GET", "/metrics"): (READ, metrics),
 }

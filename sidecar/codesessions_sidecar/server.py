@@ -23,6 +23,7 @@ from codesessions_sidecar.http import (
     read_body,
     read_head,
     render,
+    render_part,
     tokens,
 )
 from codesessions_sidecar.log import log
@@ -153,6 +154,10 @@ class Server:
                 response = problem(error)
             keep, patience = request.keep_alive, IDLE_SECONDS
             await _send(writer, render(response, keep_alive=keep, with_body=request.method != "HEAD"))
+            if response.stream is not None and request.method != "HEAD":
+                for part in filter(None, response.stream):
+                    await _send(writer, render_part(part))
+                await _send(writer, render_part(b""))
 
     async def _take_body(self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         length = body_length(request, routes.MAX_INPUT)

@@ -26,6 +26,7 @@ from pathlib import Path
 
 from codesessions_sidecar.log import log
 from codesessions_sidecar.ring import RingFile
+from codesessions_sidecar.sizes import Sizes
 from codesessions_sidecar.utf8 import incomplete_tail
 
 _OUTPUT_MAGIC = 0x3230_5054_554F_5343  # "CSOUTP02"
@@ -79,6 +80,7 @@ class Spool:
 
     def _open(self) -> None:
         self._output, self._chunks = map(RingFile, self._paths, self._sizes)
+        self.sizes = Sizes(self._paths[0].parent)
 
     def _start_over(self) -> None:
         """Two new files; the numbering goes on behind the highest number that either old one knows."""
@@ -250,6 +252,7 @@ class Spool:
         return found
 
     def close(self) -> None:
-        """Release both files."""
+        """Release the files."""
         self._output.close()
         self._chunks.close()
+        self.sizes.close()

@@ -34,7 +34,8 @@ class Page:
 class Terminal:
     """One session's terminal. Raises OSError if a folder cannot be used."""
 
-    def __init__(self, run_dir: Path, data_dir: Path, spool_bytes: int) -> None:
+    def __init__(self, run_dir: Path, data_dir: Path, spool_bytes: int, session_id: str = "") -> None:
+        self.session_id = session_id
         instance = pod_instance(run_dir)
         self.spool = Spool(data_dir, spool_bytes, instance)
         self.journal = Journal(data_dir, instance)

@@ -280,7 +280,7 @@ async def place(folder: Path) -> AsyncIterator[Place]:
     workspace = folder / "workspace"
     workspace.mkdir(exist_ok=True)
     settings = Settings(SESSION_ID, SESSION_UID, KEY, run_dir, folder / "data", workspace, "127.0.0.1", 0, 1 << 20, 0)
-    terminal = Terminal(settings.run_dir, settings.data_dir, settings.spool_bytes)
+    terminal = Terminal(settings.run_dir, settings.data_dir, settings.spool_bytes, SESSION_ID)
     server, launcher = Server(settings, terminal), Launcher(run_dir)
     port = await server.start()
     terminal.start()
