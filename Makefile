@@ -40,6 +40,7 @@ bench: prepare install  ## the benchmarks, side by side with peers
 	@PYTHONPATH=dev:tests $(PYTHON) -m bench.create
 	@PYTHONPATH=dev:tests $(PYTHON) -m bench.latency
 	@PYTHONPATH=dev:tests $(PYTHON) -m bench.reads
+	@PYTHONPATH=dev:tests $(PYTHON) -m bench.gateway
 
 bench-terminal: prepare launcher  ## the terminal beside ttyd and terminado; through the ingress too where it is installed
 	@dev/peers

@@ -194,13 +194,14 @@ class Rig:
 
 
 @contextlib.asynccontextmanager
-async def gateway_rig(**options: Any) -> AsyncIterator[Rig]:
-    """A gateway with organisation `demo`, a key, a session that runs, and its terminal."""
+async def gateway_rig(*, terminal_at: str | None = None, **options: Any) -> AsyncIterator[Rig]:
+    """A gateway with organisation `demo`, a key, a session that runs, and its terminal, if that is not elsewhere."""
     kube, terminal, gateways = LiveKube(), Terminal(), list[Gateway]()
     await kube.add_organization("demo")
     key = await kube.add_key()
-    await kube.add_session(ip=terminal.ip)
-    await terminal.start()
+    await kube.add_session(ip=terminal_at or terminal.ip)
+    if terminal_at is None:
+        await terminal.start()
     caches = Caches(
         cast("Any", kube),
         key_changed=lambda changed: [each.key_changed(changed) for each in gateways] and None,
