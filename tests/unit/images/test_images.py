@@ -40,6 +40,15 @@ def test_every_package_of_ours_that_is_copied_exists(image: str) -> None:
 
 
 @pytest.mark.parametrize("image", IMAGES)
+def test_what_is_copied_is_in_the_build_context(image: str) -> None:
+    let_in = [line[1:] for line in (REPO / ".containerignore").read_text().splitlines() if line.startswith("!")]
+    copied = re.findall(r"^COPY (?!--from)(\S+)", dockerfile(image), re.MULTILINE)
+    assert copied
+    left_out = [each for each in copied if not any(each == path or each.startswith(f"{path}/") for path in let_in)]
+    assert left_out == []
+
+
+@pytest.mark.parametrize("image", IMAGES)
 def test_images_do_not_run_as_root_and_say_what_they_are(image: str) -> None:
     text = dockerfile(image)
     last = text.rpartition("\nFROM ")[2]
