@@ -19,7 +19,7 @@ from typing import Any, Protocol, Self
 import aiohttp
 
 from codesessions_kube.errors import UnavailableError, error_of
-from codesessions_kube.kinds import Kind
+from codesessions_kube.kinds import POD, Kind
 
 Object = dict[str, Any]
 TIMEOUT_SECONDS = 15.0
@@ -51,6 +51,9 @@ class KubeClient(Protocol):
 
         The first is a bookmark of `version` itself: it says that the API server took the watch.
         """
+
+    def log(self, namespace: str, pod: str, container: str, *, follow: bool = False) -> AsyncIterator[bytes]:
+        """The log of a container as the kubelet has it, in blocks; with `follow` until the container ends."""
 
     async def create(self, kind: Kind, namespace: str | None, body: Object, *, manager: str) -> Object:
         """Create; ConflictError if it exists."""
@@ -138,6 +141,19 @@ class HttpKubeClient:
                             yield json.loads(line)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise UnavailableError(f"the watch of {kind.plural} broke off: {error!r}") from error
+
+    async def log(self, namespace: str, pod: str, container: str, *, follow: bool = False) -> AsyncIterator[bytes]:
+        query = {"container": container, **({"follow": "true"} if follow else {})}
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=None if follow else TIMEOUT_SECONDS)
+        url, headers = self._base + POD.path(namespace, pod, "log"), await self._authorization.headers()
+        try:
+            async with self._session.get(url, params=query, headers=headers, timeout=timeout) as response:
+                if response.status != 200:
+                    raise error_of(response.status, await _json(response))
+                async for block in response.content.iter_any():
+                    yield block
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise UnavailableError(f"the log of {pod} broke off: {error!r}") from error
 
     async def create(self, kind: Kind, namespace: str | None, body: Object, *, manager: str) -> Object:
         return await self._request("POST", kind.path(namespace), query={"fieldManager": manager}, body=body)

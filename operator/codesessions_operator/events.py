@@ -16,18 +16,27 @@ _log = logging.getLogger(__name__)
 
 
 async def record(client: KubeClient, session: Session, *, warning: bool, reason: str, message: str) -> None:
-    """Write an event about a session. A failure is logged and no more: an event is news, not state."""
+    """Write an event about a session."""
+    about = (session.namespace, session.name, session.uid)
+    await record_about(client, "CodeSession", about, warning=warning, reason=reason, message=message)
+
+
+async def record_about(
+    client: KubeClient, kind: str, about: tuple[str, str, str], *, warning: bool, reason: str, message: str
+) -> None:
+    """Write an event about namespace, name and uid. A failure is logged and no more: an event is news, not state."""
+    namespace, name, uid = about
     moment = render(now())
     body = {
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": {"name": f"{session.name}.{random_text(12)}", "namespace": session.namespace},
+        "metadata": {"name": f"{name}.{random_text(12)}", "namespace": namespace},
         "involvedObject": {
             "apiVersion": API_VERSION,
-            "kind": "CodeSession",
-            "namespace": session.namespace,
-            "name": session.name,
-            "uid": session.uid,
+            "kind": kind,
+            "namespace": namespace,
+            "name": name,
+            "uid": uid,
         },
         "type": "Warning" if warning else "Normal",
         "reason": reason,
@@ -40,6 +49,6 @@ async def record(client: KubeClient, session: Session, *, warning: bool, reason:
         "count": 1,
     }
     try:
-        await client.create(EVENT, session.namespace, body, manager=OPERATOR_MANAGER)
+        await client.create(EVENT, namespace, body, manager=OPERATOR_MANAGER)
     except KubeError as error:
-        _log.warning("an event about %s/%s was not written: %s", session.namespace, session.name, error.message)
+        _log.warning("an event about %s/%s was not written: %s", namespace, name, error.message)

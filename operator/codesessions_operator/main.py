@@ -21,9 +21,15 @@ from codesessions_kube.errors import KubeError
 from codesessions_kube.kinds import CLAIM, CODE_SESSION, POD
 from codesessions_kube.store import Key, ObjectStore, key_of
 from codesessions_kube.watchcache import WatchCache
+from codesessions_oci import settings as oci
+from codesessions_oci.registry import Registry
+from codesessions_oci.settings import RegistrySettings
 
 from codesessions_operator import health, watch
 from codesessions_operator.apply import Applier
+from codesessions_operator.apps.deployer import Deployer
+from codesessions_operator.apps.policies import app_policies
+from codesessions_operator.apps.settings import AppSettings, read_app_settings
 from codesessions_operator.lease import Leader, LeadershipLostError
 from codesessions_operator.networkpolicies import NetworkPolicies
 from codesessions_operator.reconcile import Reconciler
@@ -40,11 +46,18 @@ _log = logging.getLogger(__name__)
 class Operator:
     """All parts of the operator, put together."""
 
-    def __init__(self, client: HttpKubeClient, settings: Settings) -> None:
+    def __init__(
+        self,
+        client: HttpKubeClient,
+        settings: Settings,
+        apps: AppSettings | None = None,
+        registry: Registry | None = None,
+    ) -> None:
         self._settings = settings
+        apps = apps or AppSettings()
         self._metrics = health.Metrics()
         self._queue = WorkQueue(self._pass, failed=self._failed)
-        self._sessions = ObjectStore(changed=self._queue.add, transform=trim_session)
+        self._sessions = ObjectStore(changed=self._session_changed, transform=trim_session)
         selector = f"{MANAGED_BY_LABEL}={OPERATOR_MANAGER},{SESSION_LABEL}"
         self._pods = WatchCache(client, POD, selector=selector, changed=self._child_changed, transform=trim_pod)
         self._claims = WatchCache(client, CLAIM, selector=selector, changed=self._child_changed, transform=trim_claim)
@@ -61,6 +74,22 @@ class Operator:
             pods=self._pods,
             claims=self._claims,
         )
+
+        url = registry.settings.url if registry is not None else None
+        policies = app_policies(apps, (url.host or "", url.port or 443) if url is not None else None)
+        self._deployer = Deployer(
+            client,
+            settings,
+            apps,
+            registry,
+            NetworkPolicies(client, settings, policies),
+            sessions=self._sessions,
+            failed=self._failed,
+        )
+
+    def _session_changed(self, key: Key) -> None:
+        self._queue.add(key)
+        self._deployer.session_changed(key)
 
     def _child_changed(self, key: Key) -> None:
         namespace, name = key
@@ -113,16 +142,18 @@ class Operator:
             await runner.cleanup()
 
     async def _work(self, stop: asyncio.Event, elect: bool) -> None:
-        parts: list[Coroutine[Any, Any, None]] = [self._pods.run(), self._claims.run()]
+        parts: list[Coroutine[Any, Any, None]] = [self._pods.run(), self._claims.run(), *self._deployer.watches()]
         tasks = [asyncio.create_task(part) for part in parts]
         if elect:
             tasks.append(asyncio.create_task(self._leader.keep()))
         watcher: asyncio.Task[None] | None = None
         try:
-            await _first(asyncio.gather(self._pods.synced.wait(), self._claims.synced.wait()), stop.wait(), *tasks)
+            synced = asyncio.gather(self._pods.synced.wait(), self._claims.synced.wait(), self._deployer.synced())
+            await _first(synced, stop.wait(), *tasks)
             if stop.is_set():
                 return
             tasks += [asyncio.create_task(self._queue.run(WORKERS)), asyncio.create_task(self._resync())]
+            tasks += [asyncio.create_task(work) for work in self._deployer.works()]
             watcher = asyncio.create_task(watch.run(self._sessions, self._watching, stop))
             await _first(self._watching.wait(), stop.wait(), watcher, *tasks)
             # kopf has taken the signals. Taken back, our own work ends first, and kopf need not wait for it.
@@ -133,6 +164,7 @@ class Operator:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, *([watcher] if watcher is not None else []), return_exceptions=True)
+            await self._deployer.close()
 
     async def _resync(self) -> None:
         """Look at every session now and then, whatever the watches said, and forget those that are gone."""
@@ -182,12 +214,14 @@ def stop_on_signals(stop: asyncio.Event) -> None:
         loop.add_signal_handler(number, stop.set)
 
 
-async def serve(settings: Settings) -> None:
+async def serve(settings: Settings, apps: AppSettings, where: RegistrySettings | None) -> None:
     """Run until SIGTERM or SIGINT."""
     stop = asyncio.Event()
     stop_on_signals(stop)
-    async with await connect() as client:
-        await Operator(client, settings).run(stop)
+    async with contextlib.AsyncExitStack() as stack:
+        client = await stack.enter_async_context(await connect())
+        registry = await stack.enter_async_context(Registry(where)) if where is not None else None
+        await Operator(client, settings, apps, registry).run(stop)
 
 
 def main() -> None:
@@ -195,18 +229,18 @@ def main() -> None:
     argparse.ArgumentParser(
         prog="codesessions-operator",
         description="Brings CodeSessions to what they want to be: pods, volumes, secrets, network policies.",
-        epilog=described(),
+        epilog="\n".join([described(), described(AppSettings), oci.describe()]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     ).parse_args()
     try:
-        settings = read_settings()
+        settings, apps, registry = read_settings(), read_app_settings(), RegistrySettings.read()
         logs.configure(settings.log_level, settings.log_format)
         _ = settings.master_key, settings.address
     except (SettingsError, ValueError) as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(2)
     try:
-        asyncio.run(serve(settings))
+        asyncio.run(serve(settings, apps, registry))
     except LeadershipLostError as error:
         _log.error("%s; leaving, so that no two operators work at once", error)
         sys.exit(1)

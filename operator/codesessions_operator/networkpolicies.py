@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from codesessions_crds.names import OPERATOR_MANAGER
 from codesessions_kube.client import KubeClient
@@ -16,25 +18,28 @@ from codesessions_operator.errors import WaitingError
 from codesessions_operator.settings import Settings
 
 EVERY_SECONDS = 3600.0
+Bodies = Callable[[str, Settings, Sequence[str]], list[dict[str, Any]]]
+"""From namespace, settings and addresses of the API server to policies."""
 _log = logging.getLogger(__name__)
 
 
 class NetworkPolicies:
     """Remembers which namespaces have theirs."""
 
-    def __init__(self, client: KubeClient, settings: Settings) -> None:
+    def __init__(self, client: KubeClient, settings: Settings, bodies: Bodies | None = None) -> None:
         self._client, self._settings = client, settings
+        self._bodies = bodies or (lambda *known: [policy(*known)])
         self._done: dict[str, float] = {}
 
     async def ensure(self, namespace: str) -> None:
-        """Apply the policy before a workspace is made. Raises WaitingError if it is refused."""
+        """Apply the policies before a pod is made. Raises WaitingError if one is refused."""
         if time.monotonic() - self._done.get(namespace, float("-inf")) < EVERY_SECONDS:
             return
-        body = policy(namespace, self._settings, await self._apiserver())
         try:
-            await self._client.apply(NETWORK_POLICY, namespace, body, manager=OPERATOR_MANAGER)
+            for body in self._bodies(namespace, self._settings, await self._apiserver()):
+                await self._client.apply(NETWORK_POLICY, namespace, body, manager=OPERATOR_MANAGER)
         except (ForbiddenError, InvalidError, NotFoundError) as error:
-            message = f"The NetworkPolicy that isolates workspaces cannot be made: {error.message}"
+            message = f"A NetworkPolicy of this namespace cannot be made: {error.message}"
             raise WaitingError("NetworkPolicyRefused", message) from error
         self._done[namespace] = time.monotonic()
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any, TypeVar
 
 from codesessions_crds.credentials import master_key_of
 from codesessions_crds.meta import QUANTITY_PATTERN
@@ -18,7 +20,7 @@ class SettingsError(Exception):
     """The environment says something that cannot be."""
 
 
-def _setting(default: str, words: str, *, kind: str = "text") -> str:
+def setting(default: str, words: str, *, kind: str = "text") -> str:
     """A setting with its default, what it means, and what its value must look like."""
     made: str = field(default=default, metadata={"help": words, "kind": kind})
     return made
@@ -28,36 +30,36 @@ def _setting(default: str, words: str, *, kind: str = "text") -> str:
 class Settings:
     """Every setting; the environment variable is CODESESSIONS_ and the name in capitals."""
 
-    master_key_file: str = _setting("/etc/codesessions/master-key", "file with the master key, at least 32 bytes")
-    namespace: str = _setting(
+    master_key_file: str = setting("/etc/codesessions/master-key", "file with the master key, at least 32 bytes")
+    namespace: str = setting(
         "codesessions-system", "the operator's own: its Lease is there, and the API and gateway that reach sidecars"
     )
-    pty_base_url: str = _setting("https://pty.example.com", "ptyEndpoint is this, a slash, and the session's id")
-    workspace_image: str = _setting("", "image of workspaces that name none", kind="required")
-    sidecar_image: str = _setting("", "image of the PTY sidecar", kind="required")
-    image_pull_policy: str = _setting(
+    pty_base_url: str = setting("https://pty.example.com", "ptyEndpoint is this, a slash, and the session's id")
+    workspace_image: str = setting("", "image of workspaces that name none", kind="required")
+    sidecar_image: str = setting("", "image of the PTY sidecar", kind="required")
+    image_pull_policy: str = setting(
         "IfNotPresent", "where a session says nothing, and of the sidecar", kind="Always|IfNotPresent|Never"
     )
-    image_pull_secrets: str = _setting("", "names of pull secrets in tenant namespaces, separated by commas")
-    storage_class: str = _setting("", "StorageClass where a session says nothing; empty: the cluster's default")
-    storage_size: str = _setting("1Gi", "size of volumes where a session says nothing", kind="quantity")
-    workspace_cpu_request: str = _setting("25m", "where a session says nothing", kind="quantity")
-    workspace_memory_request: str = _setting("64Mi", "where a session says nothing", kind="quantity")
-    workspace_cpu_limit: str = _setting("1", "where a session says nothing", kind="quantity")
-    workspace_memory_limit: str = _setting("1Gi", "where a session says nothing", kind="quantity")
-    egress: str = _setting(
+    image_pull_secrets: str = setting("", "names of pull secrets in tenant namespaces, separated by commas")
+    storage_class: str = setting("", "StorageClass where a session says nothing; empty: the cluster's default")
+    storage_size: str = setting("1Gi", "size of volumes where a session says nothing", kind="quantity")
+    workspace_cpu_request: str = setting("25m", "where a session says nothing", kind="quantity")
+    workspace_memory_request: str = setting("64Mi", "where a session says nothing", kind="quantity")
+    workspace_cpu_limit: str = setting("1", "where a session says nothing", kind="quantity")
+    workspace_memory_limit: str = setting("1Gi", "where a session says nothing", kind="quantity")
+    egress: str = setting(
         "0.0.0.0/0,::/0", "networks workspaces may reach, separated by commas; empty: DNS alone", kind="networks"
     )
-    egress_except: str = _setting(
+    egress_except: str = setting(
         "169.254.0.0/16,fe80::/10,fd00:ec2::254/128",
         "networks they may not, whatever EGRESS says; the API server's addresses are added",
         kind="networks",
     )
-    runtime_class: str = _setting("", "RuntimeClass where a session says nothing")
-    listen: str = _setting("0.0.0.0:8082", "address of /healthz, /readyz and /metrics")
-    leader_election: str = _setting("true", "hold a Lease while working; a second operator waits", kind="true|false")
-    log_level: str = _setting("INFO", "what is logged", kind="DEBUG|INFO|WARNING|ERROR")
-    log_format: str = _setting("json", "how it is logged", kind="json|text")
+    runtime_class: str = setting("", "RuntimeClass where a session says nothing")
+    listen: str = setting("0.0.0.0:8082", "address of /healthz, /readyz and /metrics")
+    leader_election: str = setting("true", "hold a Lease while working; a second operator waits", kind="true|false")
+    log_level: str = setting("INFO", "what is logged", kind="DEBUG|INFO|WARNING|ERROR")
+    log_format: str = setting("json", "how it is logged", kind="json|text")
 
     @property
     def master_key(self) -> bytes:
@@ -76,13 +78,20 @@ class Settings:
         return host or "0.0.0.0", int(port)  # noqa: S104
 
 
+S = TypeVar("S")
+
+
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     """Settings from the environment. Raises SettingsError that names the variable."""
-    values = {
-        each.name: environment[name] for each in fields(Settings) if (name := variable_of(each.name)) in environment
-    }
-    settings = Settings(**values)
-    for each in fields(Settings):
+    return read_as(Settings, environment)
+
+
+def read_as(kind: type[S], environment: Mapping[str, str]) -> S:
+    """Settings of a dataclass whose fields `setting` made. Raises SettingsError that names the variable."""
+    known = fields(kind)  # type: ignore[arg-type]
+    values = {each.name: environment[name] for each in known if (name := variable_of(each.name)) in environment}
+    settings = kind(**values)
+    for each in known:
         complaint = _complaint(getattr(settings, each.name), each.metadata["kind"])
         if complaint:
             raise SettingsError(f"{variable_of(each.name)} {complaint}, it is {getattr(settings, each.name)!r}")
@@ -94,12 +103,11 @@ def variable_of(name: str) -> str:
     return f"CODESESSIONS_{name.upper()}"
 
 
-def described() -> str:
+def described(kind: type[Any] = Settings) -> str:
     """All settings, for --help."""
-    lines = ["Settings, from the environment:"]
-    for each in fields(Settings):
-        kind = each.metadata["kind"]
-        form = f" ({kind})" if "|" in kind else ""
+    lines = ["Settings, from the environment:"] if kind is Settings else []
+    for each in fields(kind):
+        form = f" ({each.metadata['kind']})" if "|" in each.metadata["kind"] else ""
         lines.append(f"  {variable_of(each.name)}={each.default}")
         lines.append(f"      {each.metadata['help']}{form}")
     return "\n".join(lines)
@@ -112,9 +120,26 @@ def _complaint(value: str, kind: str) -> str:
         return "" if {value, value.upper()} & set(kind.split("|")) else f"must be one of {kind}"
     if kind == "quantity":
         return "" if re.fullmatch(QUANTITY_PATTERN, value) else "must be a quantity, for instance 500m, 2 or 1Gi"
+    if kind == "words":
+        return "" if _words(value) is not None else 'must be a JSON object of texts, for instance {"A": "b"}'
     if kind == "networks":
         try:
             networks(value)
         except ValueError as error:
             return f"must be networks separated by commas ({error})"
     return ""
+
+
+def _words(value: str) -> dict[str, str] | None:
+    """A JSON object whose values are texts; None for what is none."""
+    try:
+        found = json.loads(value or "{}")
+    except ValueError:
+        return None
+    good = isinstance(found, dict) and all(isinstance(each, str) for each in found.values())
+    return found if good else None
+
+
+def words_of(value: str) -> dict[str, str]:
+    """The names and texts of a setting of kind `words`."""
+    return _words(value) or {}

@@ -28,7 +28,7 @@ def policy(namespace: str, settings: Settings, apiserver: Sequence[str]) -> dict
     dns = [{"protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")]
     egress: list[dict[str, Any]] = [{"to": [{"namespaceSelector": {}}], "ports": dns}]
     refused = networks(settings.egress_except) + [ipaddress.ip_network(address) for address in apiserver]
-    blocks = [_block(network, refused) for network in networks(settings.egress) if not _within(network, refused)]
+    blocks = allowed_blocks(networks(settings.egress), refused)
     if blocks:
         egress.append({"to": [{"ipBlock": block} for block in blocks]})
     return {
@@ -42,6 +42,11 @@ def policy(namespace: str, settings: Settings, apiserver: Sequence[str]) -> dict
             "egress": egress,
         },
     }
+
+
+def allowed_blocks(allowed: Sequence[Network], refused: Sequence[Network]) -> list[dict[str, Any]]:
+    """`ipBlock`s of networks without what is refused of them."""
+    return [_block(network, refused) for network in allowed if not _within(network, refused)]
 
 
 def _inside(network: Network, other: Network) -> bool:

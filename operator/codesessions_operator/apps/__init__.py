@@ -1,0 +1,1 @@
+"""Apps: models -> desired (objects, pure) -> observe (facts, pure) -> plan (pure) -> reconcile (I/O)."""

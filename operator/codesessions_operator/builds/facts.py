@@ -1,0 +1,90 @@
+"""What a build pod says. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Any
+
+from codesessions_operator.builds.engine import BuildResult, read_result
+from codesessions_operator.facts import CREATE_FAILURES, PULL_FAILURES
+
+Object = dict[str, Any]
+KILLED = 137
+
+
+class BuildState(Enum):
+    """What became of a build pod."""
+
+    RUNNING = auto()
+    DONE = auto()
+    FAILED = auto()
+    LOST = auto()
+    """Evicted, deleted, its node gone: not the project's fault."""
+
+
+@dataclass(frozen=True)
+class BuildFacts:
+    """The state, with a reason for programs and a message for people."""
+
+    state: BuildState
+    reason: str
+    message: str
+    result: BuildResult = field(default_factory=BuildResult)
+
+
+def read_build_pod(pod: Object) -> BuildFacts:
+    """How a build is, by its pod."""
+    status = pod.get("status") or {}
+    if pod["metadata"].get("deletionTimestamp"):
+        return BuildFacts(BuildState.LOST, "PodDeleted", "The build pod was deleted.")
+    containers = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
+    for container in containers:
+        ended = (container.get("state") or {}).get("terminated")
+        if ended and int(ended.get("exitCode") or 0) != 0:
+            return _failed(ended, status)
+    last = (status.get("containerStatuses") or [{}])[-1]
+    ended = (last.get("state") or {}).get("terminated")
+    if ended:
+        result = read_result(ended.get("message"))
+        if result is None or not result.image_digest:
+            return BuildFacts(BuildState.FAILED, "ResultMissing", "The build pod ended without naming an image.")
+        return BuildFacts(BuildState.DONE, "Built", "The image was built.", result)
+    if status.get("phase") == "Failed":
+        return _ended_by_others(status)
+    return BuildFacts(BuildState.RUNNING, *_progress(status, containers))
+
+
+def _failed(ended: Object, status: Object) -> BuildFacts:
+    result = read_result(ended.get("message"))
+    if result is not None and result.error:
+        state = BuildState.LOST if result.transient else BuildState.FAILED
+        return BuildFacts(state, result.code or "BuildFailed", result.error, result)
+    if status.get("reason"):
+        return _ended_by_others(status)
+    code = int(ended.get("exitCode") or 0)
+    if ended.get("reason") == "OOMKilled":
+        return BuildFacts(BuildState.FAILED, "OutOfMemory", "The build ran out of memory.")
+    said = str(ended.get("message") or "").strip()
+    words = f" Its last lines:\n{said}" if said else ""
+    return BuildFacts(BuildState.FAILED, "BuildFailed", f"The build ended with exit code {code}.{words}")
+
+
+def _ended_by_others(status: Object) -> BuildFacts:
+    reason, message = status.get("reason") or "PodLost", status.get("message") or "no message"
+    if reason == "DeadlineExceeded":
+        return BuildFacts(BuildState.FAILED, reason, "The build took longer than deadlineSeconds.")
+    return BuildFacts(BuildState.LOST, "PodLost", f"The build pod was lost ({reason}: {message}).")
+
+
+def _progress(status: Object, containers: list[Object]) -> tuple[str, str]:
+    for container in containers:
+        waiting = (container.get("state") or {}).get("waiting") or {}
+        if waiting.get("reason") in PULL_FAILURES | CREATE_FAILURES:
+            return str(
+                waiting["reason"]
+            ), f"The build pod does not start: {waiting.get('message') or waiting['reason']}"
+    for condition in status.get("conditions") or []:
+        if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
+            return "Unschedulable", f"No node takes the build pod: {condition.get('message')}"
+    return "Building", "The image is being built."
