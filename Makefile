@@ -50,6 +50,10 @@ bench-terminal: prepare launcher  ## the terminal beside ttyd and terminado; thr
 launcher:
 	@$(MAKE) -s -C sidecar/launcher
 
+.PHONY: web
+web: prepare  ## the web terminal's files, in web/dist
+	@PYTHONPATH=dev $(PYTHON) -m codesessions_dev.web
+
 generate: prepare  ## the CRDs from the models
 	@$(PYTHON) -m codesessions_crds.generate
 
@@ -64,4 +68,4 @@ cluster-down:  ## remove the cluster and all it left
 
 clean: cluster-down  ## cluster-down, then .venv, .dev and build results
 	@$(MAKE) -s -C sidecar/launcher clean
-	rm -rf .venv .dev build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .dev build dist web/dist web/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

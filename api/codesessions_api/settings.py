@@ -82,6 +82,7 @@ class GatewaySettings(Settings):
     listen: str = _setting("0.0.0.0:8081", "HOST:PORT to serve on")
     allowed_origins: str = _setting("", "origins of web pages that may connect besides the gateway's own, by commas")
     max_connections: str = _setting("4000", "connections at a time; more are told to try again")
+    web_dir: str = _setting("/usr/share/codesessions/web", "folder of the web terminal's files; without it: none")
     drain_seconds: str = _setting("10", "seconds that open terminals get to part when the gateway is told to stop")
 
     @property

@@ -100,6 +100,8 @@ def add(router: APIRouter, context: Context) -> None:
             if views.status_of(resource) in views.FINISHED:
                 check_running(resource)
             now = context.clock()
-            text = ticket_for(context.master_key, resource, caller.terminal_scope, caller.user_id, now=now)
+            text = ticket_for(
+                context.master_key, resource, caller.terminal_scope, caller.user_id, now=now, key=caller.key_name
+            )
         expires = datetime.fromtimestamp(int(now) + TICKET_SECONDS, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         return json_response({"ticket": text, "expiresAt": expires}, 201)

@@ -20,9 +20,24 @@ def address_of(resource: Object) -> tuple[str, int] | None:
         return None
 
 
-def ticket_for(master_key: bytes, resource: Object, scope: tuple[str, ...], user_id: str, *, now: float) -> str:
-    """A ticket for one session, good for `TICKET_SECONDS` from Unix time `now`."""
+def ticket_for(
+    master_key: bytes,
+    resource: Object,
+    scope: tuple[str, ...],
+    user_id: str,
+    *,
+    now: float,
+    key: str = "",
+    since: float | None = None,
+) -> str:
+    """A ticket for one session, good for `TICKET_SECONDS` from Unix time `now`.
+
+    With `key`, the name of an APIKey of the session's namespace, it can be exchanged for another one while that key is
+    good; `since` is when that key itself was shown, now if None.
+    """
     metadata = resource["metadata"]
-    key = workspace_key(master_key, metadata["namespace"], metadata["uid"])
-    expires = int(now) + TICKET_SECONDS
-    return mint_ticket(key, Ticket(session_id(metadata["name"]), metadata["uid"], scope, expires, user_id))
+    secret = workspace_key(master_key, metadata["namespace"], metadata["uid"])
+    expires, shown = int(now) + TICKET_SECONDS, int(now if since is None else since)
+    return mint_ticket(
+        secret, Ticket(session_id(metadata["name"]), metadata["uid"], scope, expires, user_id, key, shown)
+    )

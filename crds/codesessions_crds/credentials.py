@@ -81,13 +81,18 @@ def workspace_key(master_key: bytes, namespace: str, uid: str) -> bytes:
 
 @dataclass(frozen=True)
 class Ticket:
-    """What a ticket says. `expires` is Unix time in seconds."""
+    """What a ticket says. `expires` is Unix time in seconds.
+
+    `key` is the APIKey's resource it was given for, "" if for none; `since` when that key was shown itself, Unix time.
+    """
 
     session_id: str
     uid: str
     scope: tuple[str, ...]
     expires: int
     user_id: str = ""
+    key: str = ""
+    since: int = 0
 
 
 class InvalidTicketError(ValueError):
@@ -104,13 +109,15 @@ def _decode(text: bytes) -> bytes:
 
 def mint_ticket(key: bytes, ticket: Ticket) -> str:
     """Sign a ticket with a workspace key."""
-    payload = {
+    payload: dict[str, object] = {
         "sid": ticket.session_id,
         "uid": ticket.uid,
         "scope": list(ticket.scope),
         "exp": ticket.expires,
         "usr": ticket.user_id,
     }
+    if ticket.key:
+        payload |= {"key": ticket.key, "since": ticket.since}
     body = _encode(json.dumps(payload, separators=(",", ":")).encode())
     return f"{body}.{_encode(hmac.new(key, body.encode(), hashlib.sha256).digest())}"
 
@@ -129,6 +136,8 @@ def verify_ticket(key: bytes, text: str, *, now: float) -> Ticket:
             scope=tuple(str(each) for each in payload["scope"]),
             expires=int(payload["exp"]),
             user_id=str(payload.get("usr", "")),
+            key=str(payload.get("key", "")),
+            since=int(payload.get("since", 0)),
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise InvalidTicketError("this is not a ticket") from error

@@ -9,7 +9,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from codesessions_dev import say
+from codesessions_dev import say, web
 from codesessions_dev.layout import REPO, cache_root
 from codesessions_dev.local import base_images
 from codesessions_dev.provider import Provider
@@ -27,10 +27,13 @@ SOURCES = {
         "crds/codesessions_transcript",
         "operator",
         "api",
+        "web",
     ),
     "sidecar": ("sidecar",),
     "workspace": (),
 }
+_MADE = frozenset({"__pycache__", "build", "dist", "node_modules"})
+"""Folders of what is made from sources."""
 BASES = {
     "platform": {"BASE_IMAGE": "base"},
     "sidecar": {"BASE_IMAGE": "base", "COMPILER_IMAGE": "compiler"},
@@ -57,7 +60,7 @@ def fingerprint(name: str) -> str:
         path = REPO / place
         files = [path] if path.is_file() else sorted(each for each in path.rglob("*") if each.is_file())
         for file in files:
-            if "__pycache__" in file.parts or "build" in file.parts:
+            if _MADE.intersection(file.parts):
                 continue
             digest.update(str(file.relative_to(REPO)).encode() + b"\0")
             digest.update(hashlib.sha256(file.read_bytes()).digest())
@@ -132,6 +135,8 @@ def _build(name: str, tag: str, provider: Provider) -> None:
     wheels = _wheels(name)
     if wheels is not None:
         words += ["--build-arg", f"PIP_ARGS={' '.join(WHEELS)}", "--volume", f"{wheels}:/wheels:ro"]
+    if name == "platform":
+        web.ensure()
     if name == "workspace":
         words += ["--build-arg", f"PACKAGES={' '.join(base_images.ROOTFS['workspace'])}"]
     _buildah(*words, REPO)

@@ -20,13 +20,18 @@ from codesessions_api.problems import Problem, not_found, try_again
 
 @dataclass(frozen=True)
 class Visitor:
-    """Somebody who may come in. `key` is the APIKey's namespace and name, None for a ticket; `expires` Unix time."""
+    """Somebody who may come in.
+
+    `key` is the APIKey's namespace and name, None for a ticket that names none; `expires` when that key does, `since`
+    when a ticket's key was shown itself (None: just now), both Unix time.
+    """
 
     session: Object
     scope: tuple[str, ...]
     user_id: str
     key: Key | None = None
     expires: float | None = None
+    since: float | None = None
 
 
 class Admission:
@@ -46,7 +51,7 @@ class Admission:
         """Who this is. Raises Problem 401, 403, 404 or 503."""
         if not self._caches.synced:
             raise try_again(503, "not_ready", "The gateway has just started and does not know the cluster yet.")
-        self._check_origin(request)
+        self.check_origin(request)
         session = request.session or ""
         name = name_of_session(session)
         ticket = request.ticket
@@ -72,11 +77,13 @@ class Admission:
             caller.require(Scope.READ)
         except Problem as problem:
             return problem
-        if caller.terminal_scope != visitor.scope:
+        if not set(visitor.scope) <= set(caller.terminal_scope) or (
+            visitor.since is None and visitor.scope != caller.terminal_scope
+        ):
             return Problem(403, "missing_scope", "The scopes of this API key have changed.")
         return None
 
-    def _check_origin(self, request: Handshake) -> None:
+    def check_origin(self, request: Handshake) -> None:
         """A page may connect to its own host, and to this one if the settings name it (RFC 6455, section 10.2)."""
         origin = request.headers.get("origin")
         if origin is None or "*" in self._origins or origin.lower() in self._origins:
@@ -95,8 +102,21 @@ class Admission:
             if ticket is not None and (ticket.session_id, ticket.uid) == (session, metadata["uid"]):
                 if "read" not in ticket.scope:
                     raise Problem(403, "missing_scope", "This ticket does not allow to read.")
-                return Visitor(resource, ticket.scope, ticket.user_id)
+                return self._ticket_holder(resource, ticket)
         raise Problem(401, "invalid_ticket", "This ticket is not good for this session, or it has expired.")
+
+    def _ticket_holder(self, resource: Object, ticket: Ticket) -> Visitor:
+        """Who comes with a good ticket; as long as the key is good for which they got it."""
+        if not ticket.key:
+            return Visitor(resource, ticket.scope, ticket.user_id)
+        name = (resource["metadata"]["namespace"], ticket.key)
+        key = self._caches.keys.get(*name)
+        if key is None:
+            raise Problem(401, "invalid_api_key", "The API key of this ticket was deleted.")
+        caller = caller_of(key, self._caches, now=self._clock())
+        caller.require(Scope.READ)
+        scope = tuple(each for each in ticket.scope if each in caller.terminal_scope)
+        return Visitor(resource, scope, ticket.user_id, name, caller.expires, float(ticket.since))
 
     def _verified(self, key: bytes, text: str) -> Ticket | None:
         try:

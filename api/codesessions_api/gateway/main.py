@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import signal
 import sys
+from pathlib import Path
 
 import uvloop
 from codesessions_kube import logs
@@ -31,7 +32,13 @@ async def serve(settings: GatewaySettings, client: KubeClient, stop: asyncio.Eve
             each.session_changed(key)
 
     caches = Caches(client, key_changed=key_changed, session_changed=session_changed)
-    gateway = Gateway(caches, settings.master_key, origins=settings.origins, limit=settings.connection_limit)
+    gateway = Gateway(
+        caches,
+        settings.master_key,
+        origins=settings.origins,
+        limit=settings.connection_limit,
+        web=Path(settings.web_dir) if settings.web_dir else None,
+    )
     gateways.append(gateway)
     caches.start()
     server = await gateway.serve(*settings.address)

@@ -10,6 +10,7 @@ import secrets
 import socket
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from codesessions_kube.store import Key, key_of
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
@@ -18,7 +19,9 @@ from codesessions_api import views
 from codesessions_api.caches import Caches
 from codesessions_api.gateway import answers, handshake
 from codesessions_api.gateway.admission import Admission, Visitor
+from codesessions_api.gateway.exchange import exchange, is_exchange
 from codesessions_api.gateway.handshake import Handshake
+from codesessions_api.gateway.pages import Pages
 from codesessions_api.gateway.splice import BUFFER, Cut, Splice, part
 from codesessions_api.gateway.upstream import UnreachableError, open_upstream
 from codesessions_api.problems import Problem, try_again
@@ -29,6 +32,8 @@ SPARE_CONNECTIONS = 256
 """Beyond the limit, to say so, and for /healthz; more are closed without a word."""
 CLOSE_SECONDS = 5.0
 SETTLE_SECONDS = 1.0
+PAGE_SECONDS = 20.0
+"""How long a file may take to a slow telephone."""
 _REQUEST_ID = re.compile(r"^[A-Za-z0-9._:-]{1,128}$")
 _log = logging.getLogger(__name__)
 _audit = logging.getLogger("audit")
@@ -66,10 +71,12 @@ class Gateway:
         *,
         origins: frozenset[str] = frozenset(),
         limit: int = 4000,
+        web: Path | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._caches, self._master_key, self._limit, self._clock = caches, master_key, limit, clock
         self._admission = Admission(caches, master_key, origins, clock=clock)
+        self._pages = Pages(web)
         self._tasks: set[asyncio.Task[None]] = set()
         self._silent: set[asyncio.Task[None]] = set()
         """Connections on which nothing was asked yet."""
@@ -152,10 +159,20 @@ class Gateway:
             if request.path in {"/healthz", "/readyz", "/metrics"}:
                 await part(reader, writer, self._operations(request.path, request_id))
                 return
+            answer = self._web(request, request_id)
+            if answer is not None:
+                await part(reader, writer, answer, PAGE_SECONDS)
+                return
             await self._visit(request, request_id, reader, writer)
         except Problem as problem:
             self.metrics.refused.labels(problem.code).inc()
             await part(reader, writer, answers.refusal(request, problem, request_id))
+
+    def _web(self, request: Handshake, request_id: str) -> bytes | None:
+        """What the web terminal asks for besides its WebSocket; None for something else."""
+        if is_exchange(request):
+            return exchange(request, request_id, self._admission, self._master_key, self._clock())
+        return self._pages.answer(request, request_id)
 
     async def _asked(self, reader: asyncio.StreamReader) -> Handshake | None:
         task = asyncio.current_task()

@@ -123,13 +123,15 @@ async def _read(reader: asyncio.StreamReader) -> bytes:
         return b""
 
 
-async def part(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, last: bytes) -> None:
+async def part(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, last: bytes, seconds: float = PARTING_SECONDS
+) -> None:
     """Send the last bytes and let the other side take them: closing at once, with its own bytes unread, would reset the
-    connection and destroy them (RFC 9112, section 9.6). Takes at most `PARTING_SECONDS`.
+    connection and destroy them (RFC 9112, section 9.6). Takes at most so many seconds.
     """
     with contextlib.suppress(OSError, TimeoutError):
         writer.write(last)
-        async with asyncio.timeout(PARTING_SECONDS):
+        async with asyncio.timeout(seconds):
             await writer.drain()
             writer.write_eof()
             while await reader.read(BUFFER):
