@@ -52,6 +52,21 @@ async def test_output_passes_the_parameters_and_the_page(running: Rest) -> None:
     assert running.ticket().scope == ("read",)
 
 
+async def test_exact_bytes_come_as_base64(running: Rest) -> None:
+    page = {**PAGE, "chunks": [{"seq": 1, "data": "/w==", "createdAt": "2025-02-01T14:25:01Z"}]}
+    running.sidecar.say(200, json.dumps(page))
+    answer = await running.call("GET", f"{ONE}/output?raw=base64")
+    assert running.sidecar.calls[-1][2]["raw"] == "base64"
+    assert answer.json["chunks"] == page["chunks"]
+    assert (await running.call("GET", f"{ONE}/output?raw=hex")).code == "invalid_parameter"
+    assert (await running.call("GET", f"{ONE}/output")).code == "terminal_unavailable"  # text was asked for
+
+
+async def test_who_types_may_be_named(running: Rest) -> None:
+    await running.call("POST", f"{ONE}/input", {"text": "x", "inputSeq": 1, "writer": "a&b=\u00e9\0"})
+    assert running.sidecar.calls[-1][2] == {"inputSeq": "1", "writer": "a&b=\u00e9\0"}
+
+
 async def test_a_shell_that_has_never_run_has_no_output_yet(rest: Rest) -> None:
     await rest.kube.add_session(phase="Creating")
     assert (await rest.call("GET", f"{ONE}/output")).json == {"sessionId": "cs_abc123", **EMPTY, "lastSeq": 0}
