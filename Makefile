@@ -1,5 +1,5 @@
 # `make demo` and `make test` are all a newcomer needs; both are safe to repeat.
-.PHONY: help prepare demo test unit integration conformance e2e lint bench cluster-up cluster-down install generate clean
+.PHONY: help prepare demo test unit integration conformance faults faults-short e2e lint bench cluster-up cluster-down install generate clean
 
 PYTHON := .venv/bin/python
 CLUSTER := dev/cluster
@@ -14,7 +14,7 @@ prepare:  ## .venv with pinned packages
 demo: prepare  ## from a bare machine to a session that is typed into; leaves the cluster running
 	@$(CLUSTER) demo
 
-test: lint unit integration conformance e2e  ## everything CI runs
+test: lint unit integration conformance faults-short e2e  ## everything CI runs
 
 unit: prepare launcher  ## unit tests: seconds, no cluster
 	@$(PYTHON) -m pytest tests/unit
@@ -25,6 +25,12 @@ integration: prepare launcher  ## the real launcher and sidecar on a real pty, n
 conformance: prepare launcher  ## the terminal against docs/terminal.md, with other people's clients
 	@dev/peers
 	@$(PYTHON) -m pytest tests/conformance
+
+faults-short: prepare launcher  ## kills, floods and noise, as CI has it
+	@$(PYTHON) -m pytest tests/faults
+
+faults: prepare launcher  ## the same in full: 1,000 exits, 200 kills, 4 GB, 10,000 random strings; some 15 minutes
+	@CODESESSIONS_FAULTS=full $(PYTHON) -m pytest tests/faults
 
 e2e: prepare install  ## the chart on the real cluster, driven from outside
 	@$(PYTHON) -m pytest tests/e2e

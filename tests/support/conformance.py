@@ -97,7 +97,7 @@ class Terminal:
 Start = Callable[..., Terminal]
 
 
-class _Loopback:
+class Loopback:
     def __init__(self, rig: Rig) -> None:
         self._rig = rig
 
@@ -146,7 +146,7 @@ def loopback(folder: Path) -> Iterator[Start]:
         rig.start_sidecar()
         rig.start_launcher(*shell, script)
         return Terminal(
-            _Loopback(rig),
+            Loopback(rig),
             f"ws://127.0.0.1:{rig.port}/v1/attach",
             {"Authorization": f"Bearer {rig.token}"},
             ring=SMALL_RING if small else 32 << 20,

@@ -157,6 +157,16 @@ class Rig:
                 text, after = text + chunk["text"], chunk["seq"]
         return text, after
 
+    def until_end(self, *, seconds: float = 60) -> dict[str, Any]:
+        """As `until_exit`, for output of more than one page: only how the shell ended."""
+
+        def ending() -> dict[str, Any] | None:
+            found: dict[str, Any] | None = self.page((1 << 53) - 1, wait=1)["exit"]
+            return found
+
+        found: dict[str, Any] = until("the shell ends", ending, seconds=seconds)
+        return found
+
     def until_exit(self, *, seconds: float = 15) -> dict[str, Any]:
         """The page that says how the shell ended, with all output before it."""
         deadline = time.monotonic() + seconds

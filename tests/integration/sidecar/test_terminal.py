@@ -183,23 +183,6 @@ def test_openssl_and_pydantic_stay_out_of_the_process(shell: Shell) -> None:
     assert not libraries & {"libssl", "libcrypto", "_ssl", "_hashlib", "_pydantic_core", "loop"}
 
 
-def test_a_hundred_fast_exits_lose_nothing(tmp_path: Path) -> None:
-    for number in range(100):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        rig = Rig(folder, CODESESSIONS_SPOOL_BYTES=str(1 << 20))
-        try:
-            rig.start_sidecar()
-            rig.start_launcher("/bin/sh", "-c", f"echo {number}; exit 7")
-            page = rig.until_exit()
-            assert "".join(chunk["text"] for chunk in page["chunks"]) == f"{number}\r\n"
-            assert page["exit"] == {"code": 7, "signal": None}
-            assert rig.launcher is not None
-            assert rig.launcher.wait(10) == 7
-        finally:
-            rig.stop()
-
-
 def attach(rig: Rig, *, receive_buffer: int | None = None) -> socket.socket:
     """A raw WebSocket from the first chunk on, after its handshake."""
     connection = socket.socket()
