@@ -10,6 +10,7 @@ compile() {
 }
 compile platform pyproject.toml --extra operator --extra api "$@"
 compile sidecar requirements/sidecar.in "$@"
+compile runtime requirements/runtime.in "$@"
 compile dev pyproject.toml --all-extras --group dev "$@"
 # Other people's terminals and clients: never in our processes, so for whatever Python they want, and without what they depend on.
 .dev/tools/bin/uv pip compile -q --universal --python-version 3.12 --no-deps --generate-hashes --no-emit-index-url --no-header \

@@ -31,6 +31,7 @@ SOURCES = {
     ),
     "sidecar": ("sidecar",),
     "workspace": (),
+    "runtime": (),
 }
 _MADE = frozenset({"__pycache__", "build", "dist", "node_modules"})
 """Folders of what is made from sources."""
@@ -38,6 +39,7 @@ BASES = {
     "platform": {"BASE_IMAGE": "base"},
     "sidecar": {"BASE_IMAGE": "base", "COMPILER_IMAGE": "compiler"},
     "workspace": {"BASE_IMAGE": "workspace"},
+    "runtime": {"BASE_IMAGE": "runtime"},
 }
 
 

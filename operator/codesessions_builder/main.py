@@ -22,6 +22,7 @@ from typing import Any
 from codesessions_oci.errors import RefusedError, RegistryError, UnavailableError
 from codesessions_oci.registry import Registry
 from codesessions_oci.settings import RegistrySettings
+from yarl import URL
 
 from codesessions_builder import image, provenance, publish
 from codesessions_builder.detect import detect
@@ -77,12 +78,12 @@ class Log:
         self(f"==> [{time.monotonic() - self._begun:6.2f} s] {text}")
 
 
-async def build(order: Order, registry: Registry, log: Log) -> dict[str, Any]:
+async def build(order: Order, registry: Registry, base_registry: Registry, log: Log) -> dict[str, Any]:
     """Do it all; the result. Raises BuildError, RegistryError and OSError."""
     started = _now()
     folder = os.open(order.app_dir, os.O_RDONLY | os.O_DIRECTORY)
     runner = Runner(Path(order.exchange_dir), order.app_dir)
-    base_read = asyncio.ensure_future(publish.read_base(registry, order.base))
+    base_read = asyncio.ensure_future(publish.read_base(base_registry, order.base))
     try:
         await _take_source(order, registry, folder, log)
         tree = Tree(folder)
@@ -92,7 +93,7 @@ async def build(order: Order, registry: Registry, log: Log) -> dict[str, Any]:
         runner.release()
         kept, start = _outcome(tree, plan, log)
         base = await base_read
-        return await _publish(order, registry, tree, kept, start, base, plan, started, log)
+        return await _publish(order, registry, base_registry, tree, kept, start, base, plan, started, log)
     finally:
         base_read.cancel()
         with contextlib.suppress(asyncio.CancelledError, RegistryError, BuildError):
@@ -144,6 +145,7 @@ def _outcome(tree: Tree, plan: Plan, log: Log) -> tuple[str, Start]:
 async def _publish(
     order: Order,
     registry: Registry,
+    base_registry: Registry,
     tree: Tree,
     kept: str,
     start: Start,
@@ -170,7 +172,9 @@ async def _publish(
 
     with tree.open(kept) as folder:
         layer = Layer(folder, APP_DIR)
-        made = await publish.push(registry, order.image_repository, base, layer, config_of, {})
+        made = await publish.push(
+            registry, order.image_repository, base, base_registry, layer, config_of, {}, order.build
+        )
     log.stage(f"Image {order.image_repository}@{made.digest}: {layer.entries} entries, layer of {layer.size} bytes")
     statement = provenance.statement(
         order,
@@ -223,8 +227,13 @@ async def _main(log: Log) -> dict[str, Any]:
     settings = RegistrySettings.read()
     if settings is None:
         raise BuildError("internal", "the build pod was told of no registry")
-    async with Registry(settings) as registry:
-        return await build(Order.read(os.environ[VARIABLE]), registry, log)
+    order = Order.read(os.environ[VARIABLE])
+    async with contextlib.AsyncExitStack() as stack:
+        registry = other = await stack.enter_async_context(Registry(settings))
+        if order.base_registry:
+            where = RegistrySettings(URL(order.base_registry), "", settings.auth_file, settings.ca_file)
+            other = await stack.enter_async_context(Registry(where))
+        return await build(order, registry, other, log)
 
 
 def main() -> None:

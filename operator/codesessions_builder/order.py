@@ -19,8 +19,10 @@ class Order:
     source_repository: str
     source_digest: str
     base: str
-    """The runtime image: a repository of the same registry, with `@digest` or `:tag`."""
+    """The runtime image: a repository with `@digest` or `:tag`."""
     image_repository: str
+    base_registry: str = ""
+    """URL of the runtime image's registry; empty: the one of everything else, where its layers need not be sent."""
     engine: str = "auto"
     namespace: str = ""
     build: str = ""

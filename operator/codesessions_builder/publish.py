@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from codesessions_oci.descriptors import DOCKER_LIST, INDEX, Descriptor, Manifest, render
+from codesessions_oci.descriptors import DOCKER_LIST, INDEX, MANIFEST, Descriptor, Manifest, digest_of, render
 from codesessions_oci.registry import Registry
 
 from codesessions_builder import image, provenance
@@ -78,12 +78,16 @@ async def push(
     registry: Registry,
     repository: str,
     base: Base,
+    base_registry: Registry,
     layer: Layer,
     config_of: Any,
     annotations: Mapping[str, str],
+    tag: str,
 ) -> Descriptor:
     """Put the layer on the base: the base's own layers are mounted, not sent. `config_of(diff_id)` is the config."""
-    mounts = asyncio.gather(*(_ensure(registry, repository, each, base.repository) for each in base.layers))
+    mounts = asyncio.gather(
+        *(_ensure(registry, repository, each, base_registry, base.repository) for each in base.layers)
+    )
     try:
         ours = await registry.push_blob(repository, _stream(layer), image.LAYER)
     except BaseException:
@@ -92,15 +96,8 @@ async def push(
     await mounts
     config = await registry.push_bytes(repository, render(config_of(layer.diff_id)), image.CONFIG)
     body = image.manifest(config, [*base.layers, ours], annotations)
-    digest = await registry.push_manifest(repository, _tag(body), body)
-    return Descriptor(digest, len(body), "application/vnd.oci.image.manifest.v1+json")
-
-
-def _tag(body: bytes) -> str:
-    """A tag keeps it from a collector of what is untagged."""
-    from codesessions_oci.descriptors import digest_of
-
-    return digest_of(body).replace(":", "-")
+    digest = await registry.push_manifest(repository, tag or digest_of(body).replace(":", "-"), body)
+    return Descriptor(digest, len(body), MANIFEST)
 
 
 async def _stream(layer: Layer) -> AsyncIterator[bytes]:
@@ -109,12 +106,12 @@ async def _stream(layer: Layer) -> AsyncIterator[bytes]:
         await asyncio.sleep(0)
 
 
-async def _ensure(registry: Registry, repository: str, blob: Descriptor, source: str) -> None:
+async def _ensure(registry: Registry, repository: str, blob: Descriptor, other: Registry, source: str) -> None:
     """Have a base layer in the application's repository."""
-    if repository == source or await registry.has_blob(repository, blob.digest):
+    if await registry.has_blob(repository, blob.digest):
         return
-    if not await registry.mount_blob(repository, blob.digest, source):
-        await registry.push_blob(repository, registry.read_blob(source, blob.digest, blob.size))
+    if other is not registry or not await registry.mount_blob(repository, blob.digest, source):
+        await registry.push_blob(repository, other.read_blob(source, blob.digest, blob.size))
 
 
 async def attach(registry: Registry, repository: str, subject: Descriptor, statement: Mapping[str, Any]) -> str:

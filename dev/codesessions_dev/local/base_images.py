@@ -16,6 +16,7 @@ SUITE = "bookworm"
 ROOTFS = {
     "base": ("ca-certificates", "python3", "python3-pip"),
     "compiler": ("gcc", "libc6-dev", "make"),
+    "runtime": ("ca-certificates", "lighttpd", "python-is-python3", "python3", "python3-pip"),
     "workspace": (
         *("bash", "bash-completion", "ca-certificates", "curl", "git", "less", "nano", "nodejs", "procps", "python3"),
         *("python3-pip", "python3-venv", "ripgrep", "tmux", "vim-tiny"),

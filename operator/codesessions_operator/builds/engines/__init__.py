@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 from codesessions_operator.builds.engine import BuildSettings, Engine
+from codesessions_operator.builds.engines.layers import Layers, runtime_image
 
 
-def choose(name: str, settings: BuildSettings) -> Engine | None:  # noqa: ARG001
+def choose(name: str, settings: BuildSettings) -> Engine | None:
     """The engine for `spec.engine`; None if this installation has none for it."""
-    return None
+    if name not in {"auto", Layers.name} or not settings.builder_image:
+        return None
+    try:
+        runtime_image(settings)
+    except ValueError:
+        return None
+    return Layers()
