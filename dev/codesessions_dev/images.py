@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import shutil
 import sys
 import tempfile
@@ -16,6 +17,7 @@ from codesessions_dev.provider import Provider
 from codesessions_dev.shell import output, run
 
 PREFIX = "localhost/codesessions"
+RUNTIME = "runtime"
 RUNROOT = Path("/run/codesessions-buildah")
 WHEELS = ("--no-index", "--find-links=/wheels")
 COMMON = ("images", "requirements", ".containerignore", "dev/codesessions_dev/images.py")
@@ -48,10 +50,13 @@ class Images:
     """The tag of each image, which says what is in it."""
 
     tags: dict[str, str]
+    runtime: str = ""
+    """What applications are built on, as nodes pull it; empty where the cluster has no registry."""
 
     def values(self) -> dict[str, object]:
         """As values of the chart."""
         images = {name: {"repository": f"{PREFIX}/{name}", "tag": tag, "digest": ""} for name, tag in self.tags.items()}
+        del images["runtime"]  # it is no part of a pod of ours
         return {"images": images}
 
 
@@ -73,13 +78,41 @@ def ensure(provider: Provider) -> Images:
     """Build and load what the node does not have yet. Raises DevError."""
     tags = {name: fingerprint(name) for name in SOURCES}
     present = provider.images()
-    missing = [name for name, tag in tags.items() if f"{PREFIX}/{name}:{tag}" not in present]
+    missing = [name for name, tag in tags.items() if f"{PREFIX}/{name}:{tag}" not in present and name != RUNTIME]
+    stored = _in_registry(tags[RUNTIME], provider) if provider.registry else True
+    if not stored:
+        missing.append(RUNTIME)
     if missing:
         _clean_store()
     for name in missing:
-        with say.step(f"build the {name} image and load it"):
+        with say.step(f"build the {name} image and {'push' if name == RUNTIME else 'load'} it"):
             _build(name, tags[name], provider)
-    return Images(tags)
+    return Images(tags, _pulled(tags[RUNTIME], provider) if provider.registry else "")
+
+
+def _pulled(tag: str, provider: Provider) -> str:
+    return f"{provider.registry.partition('://')[2]}/{RUNTIME}:{tag}"
+
+
+def _pushed(tag: str, provider: Provider) -> str:
+    """The same place as this machine reaches it."""
+    path = _pulled(tag, provider).partition("/")[2]
+    return f"127.0.0.1:{provider.layout.ports.registry}/{path}"
+
+
+def _in_registry(tag: str, provider: Provider) -> bool:
+    """Whether the runtime image was pushed: builds put layers on it there, and do not send it."""
+    host, _, path = _pushed(tag, provider).partition("/")
+    repository = path.rpartition(":")[0]
+    connection = http.client.HTTPConnection(host, timeout=10)
+    try:
+        accept = {"Accept": "application/vnd.oci.image.manifest.v1+json"}
+        connection.request("HEAD", f"/v2/{repository}/manifests/{tag}", headers=accept)
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()
 
 
 def _buildah(*words: str | Path, env: dict[str, str] | None = None) -> str:
@@ -142,6 +175,17 @@ def _build(name: str, tag: str, provider: Provider) -> None:
     if name == "workspace":
         words += ["--build-arg", f"PACKAGES={' '.join(base_images.ROOTFS['workspace'])}"]
     _buildah(*words, REPO)
+    if name == RUNTIME:
+        options = [
+            "--quiet",
+            "--tls-verify=false",
+            "--compression-format=gzip",
+            "--compression-level=1",
+            "--format=oci",
+        ]
+        _buildah("push", *options, reference, f"docker://{_pushed(tag, provider)}")
+        _buildah("rmi", "--force", reference)
+        return
     with tempfile.TemporaryDirectory(dir=cache_root()) as folder:
         archive = Path(folder) / f"{name}.tar"
         _buildah("push", "--quiet", reference, f"oci-archive:{archive}:{reference}")

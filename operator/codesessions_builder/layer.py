@@ -1,4 +1,4 @@
-"""One layer of a folder, as a deterministic stream: names sorted, times fixed, owner root, of modes the x bit.
+"""One layer of a folder, as a deterministic stream: names sorted, one time, owner root, of modes the x bit.
 
 Whoever filled the folder may still write to it: it is walked by descriptors and no link is followed.
 """
@@ -22,12 +22,17 @@ _GZIP = b"\x1f\x8b\x08\0\0\0\0\0\x04\xff"  # RFC 1952: no name, no time
 MAX_DEPTH = 100
 
 
+def time_of(digest: str) -> int:
+    """A time between 2010 and 2018 that changes with the source: web servers make ETags of it. Seconds since 1970."""
+    return 1_262_304_000 + int(digest.partition(":")[2][:7], 16)
+
+
 class Layer:
     """Iterate for the gzipped tar; `diff_id`, `digest` and `size` hold at its end. Raises BuildError and OSError."""
 
-    def __init__(self, folder: int, prefix: str, *, most: int = 8 << 30, dropped: frozenset[str] = frozenset()) -> None:
-        self._folder, self._prefix, self._left, self._dropped = folder, prefix.strip("/"), most, dropped
-        self._most = most
+    def __init__(self, folder: int, prefix: str, time: int = 0, *, most: int = 8 << 30) -> None:
+        self._folder, self._prefix, self._time = folder, prefix.strip("/"), time
+        self._most = self._left = most
         self._plain, self._packed = hashlib.sha256(), hashlib.sha256()
         self.size = 0
         self.entries = 0
@@ -75,8 +80,6 @@ class Layer:
         with os.scandir(folder) as listing:
             names = sorted((entry.name for entry in listing), key=os.fsencode)
         for name in names:
-            if depth == 0 and name in self._dropped:
-                continue
             if name.startswith(".wh."):
                 raise BuildError("bad_name", f"{shown(prefix + '/' + name)} would delete files of the base image")
             yield from self._entry(folder, name, f"{prefix}/{name}", depth)
@@ -121,5 +124,6 @@ class Layer:
         self.entries += 1
         info = tarfile.TarInfo(path)
         info.type, info.size, info.linkname = kind, size, target
+        info.mtime = self._time
         info.mode = 0o777 if kind == tarfile.SYMTYPE else mode
         return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")

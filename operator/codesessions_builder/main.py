@@ -29,7 +29,7 @@ from codesessions_builder.detect import detect
 from codesessions_builder.errors import BuildError
 from codesessions_builder.image import Start
 from codesessions_builder.languages import static
-from codesessions_builder.layer import Layer
+from codesessions_builder.layer import Layer, time_of
 from codesessions_builder.order import APP_DIR, VARIABLE, Order
 from codesessions_builder.plan import Plan
 from codesessions_builder.runner import KILLED, Runner
@@ -171,7 +171,7 @@ async def _publish(
         return image.config(base.config, [diff_id], start, order.port, APP_DIR, marks)
 
     with tree.open(kept) as folder:
-        layer = Layer(folder, APP_DIR)
+        layer = Layer(folder, APP_DIR, time_of(order.source_digest))
         made = await publish.push(
             registry, order.image_repository, base, base_registry, layer, config_of, {}, order.build
         )

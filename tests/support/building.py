@@ -156,8 +156,8 @@ class Site:
         """The provenance that refers to the image."""
         async with Registry(self.real.settings()) as registry:
             repository = self.repository("app-1")
-            (found,) = await registry.referrers(repository, built.result["imageDigest"])
-            assert found.digest == built.result["statementDigest"]
+            referrers = await registry.referrers(repository, built.result["imageDigest"])
+            (found,) = (each for each in referrers if each.digest == built.result["statementDigest"])
             layer = (await registry.get_manifest(repository, found.digest)).layers[0]
             statement: dict[str, Any] = json.loads(await self._blob(registry, layer))
             return statement

@@ -11,8 +11,9 @@ from typing import Any
 
 from codesessions_builder.order import APP_DIR, VARIABLE, Order
 from codesessions_builder.runner import WAIT
-from codesessions_operator.builds.engine import BuildRequest, BuildSettings
 from yarl import URL
+
+from codesessions_operator.builds.engine import BuildRequest, BuildSettings
 
 Object = dict[str, Any]
 USER = 1000
