@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 import orjson
 from codesessions_kube.client import KubeClient, connect
+from codesessions_oci.registry import Registry
+from codesessions_oci.settings import RegistrySettings
 from fastapi import APIRouter, FastAPI, Request, Response
 from prometheus_client import generate_latest
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from codesessions_api import openapi, session_routes, terminal_routes
+from codesessions_api.archivecache import ArchiveCache
+from codesessions_api.archived import Transcripts
 from codesessions_api.caches import Caches
 from codesessions_api.context import Context, request_id
 from codesessions_api.edge import Edge
@@ -30,10 +36,18 @@ class Application:
     """The ASGI application, and how to tell it that it must leave soon."""
 
     def __init__(
-        self, master_key: bytes, client: KubeClient | None = None, *, pty_base_url: str = "", request_limit: int = 4000
+        self,
+        master_key: bytes,
+        client: KubeClient | None = None,
+        *,
+        pty_base_url: str = "",
+        request_limit: int = 4000,
+        registry: RegistrySettings | None = None,
+        cache: ArchiveCache | None = None,
     ) -> None:
-        """Without a client it connects to the cluster when it starts."""
+        """Without a client it connects to the cluster when it starts. `cache`: of transcripts from the registry."""
         self._master_key, self._client, self._pty_base_url = master_key, client, pty_base_url
+        self._registry, self._cache = registry, cache or ArchiveCache(Path(tempfile.gettempdir()) / "transcripts", 0)
         self.context: Context | None = None
         self.metrics = Metrics()
         self.web = FastAPI(
@@ -57,7 +71,11 @@ class Application:
                 client = await stack.enter_async_context(await connect())
             caches, sidecars = Caches(client), Sidecars(self._master_key)
             stack.push_async_callback(sidecars.close)
-            self.context = Context(Service(client, caches), caches, sidecars, self._master_key, self._pty_base_url)
+            registry = Registry(self._registry) if self._registry is not None else None
+            transcripts = Transcripts(registry, self._cache)
+            stack.push_async_callback(transcripts.close)
+            service = Service(client, caches)
+            self.context = Context(service, caches, sidecars, transcripts, self._master_key, self._pty_base_url)
             app.include_router(routes(self.context))
             self.metrics.watch(caches)
             caches.start()

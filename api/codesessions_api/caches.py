@@ -14,14 +14,15 @@ from codesessions_kube.watchcache import WatchCache
 
 _METADATA = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp", "deletionTimestamp")
 _SPEC = ("projectName", "projectDescription", "userId", "state")
-_STATUS = ("phase", "ptyEndpoint", "startedAt", "updatedAt", "exitCode")
+_STATUS = ("phase", "ptyEndpoint", "startedAt", "updatedAt", "exitCode", "transcript")
+_CONDITIONS = {"Ready", "Archived"}
 
 
 def trim_session(item: Object) -> Object:
     """What is read of a CodeSession. The rest, environment variables above all, can be megabytes."""
     spec, status = item.get("spec") or {}, item.get("status") or {}
     kept = _only(status, _STATUS)
-    kept["conditions"] = [each for each in status.get("conditions") or () if each.get("type") == "Ready"]
+    kept["conditions"] = [each for each in status.get("conditions") or () if each.get("type") in _CONDITIONS]
     kept["pod"] = _only(status.get("pod") or {}, ("ip", "uid"))
     return {"metadata": _only(item["metadata"], _METADATA), "spec": _only(spec, _SPEC), "status": kept}
 

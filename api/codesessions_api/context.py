@@ -12,6 +12,7 @@ import orjson
 from codesessions_crds.apikey import Scope
 from fastapi import Request, Response
 
+from codesessions_api.archived import Transcripts
 from codesessions_api.auth import Caller, authenticate
 from codesessions_api.caches import Caches
 from codesessions_api.problems import Problem, try_again
@@ -28,6 +29,7 @@ class Context:
     service: Service
     caches: Caches
     sidecars: Sidecars
+    transcripts: Transcripts
     master_key: bytes
     pty_base_url: str = ""
     clock: Callable[[], float] = time.time

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+from pathlib import Path
 from types import FrameType
 
 import uvicorn
 from codesessions_kube import logs
 
 from codesessions_api.app import Application
+from codesessions_api.archivecache import ArchiveCache
 from codesessions_api.http11 import HttpProtocol
 from codesessions_api.settings import ApiSettings, SettingsError, describe, read_settings
 
@@ -66,7 +68,11 @@ def main() -> None:
     logs.configure(settings.log_level, settings.log_format)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     application = Application(
-        settings.master_key, pty_base_url=settings.pty_base_url, request_limit=settings.request_limit
+        settings.master_key,
+        pty_base_url=settings.pty_base_url,
+        request_limit=settings.request_limit,
+        registry=settings.registry,
+        cache=ArchiveCache(Path(settings.cache_dir), settings.cache_bytes),
     )
     server = Server(configuration(application, settings.address), application)
     server.run()

@@ -207,10 +207,12 @@ _READ = _operation(
     "Scope `code-sessions:read`. Ask with `afterSeq` = the last `seq` you got. With `Prefer: wait=N` the answer comes "
     "as soon as there is output after it, the shell has ended, or N seconds are over. A session that has never run has "
     "no chunks; one whose pod is being replaced answers 409. Of a session that has ended the "
-    "output can be read for as long as its pod is there.",
+    "output can be read until the session is deleted.",
     200,
     *_TERMINAL,
     "output_gone",
+    "output_not_stored_yet",
+    "archive_unavailable",
     "invalid_parameter",
     answer="Output",
     example=_OUTPUT,

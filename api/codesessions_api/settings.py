@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from codesessions_crds.credentials import master_key_of
+from codesessions_oci.settings import RegistrySettings, RegistrySettingsError
 
 PREFIX = "CODESESSIONS_"
 
@@ -64,6 +65,27 @@ class ApiSettings(Settings):
         "", "ptyEndpoint of a session whose status does not name one yet; empty: null till then"
     )
     max_requests: str = _setting("4000", "requests that are held at a time; more are told to try again")
+    registry_url: str = _setting("", "OCI registry, its path the prefix of every repository")
+    registry_pull_prefix: str = _setting("", "what nodes put before a repository to pull it; empty: as in the URL")
+    registry_auth_file: str = _setting("", "dockerconfigjson with the registry's user")
+    registry_ca_file: str = _setting("", "certificates to trust besides the system's, PEM")
+    cache_dir: str = _setting("/tmp/codesessions-transcripts", "folder for transcripts from the registry")  # noqa: S108
+    cache_mebibytes: str = _setting("64", "size of that folder")
+
+    @property
+    def registry(self) -> RegistrySettings | None:
+        """The registry, if there is one. Raises SettingsError."""
+        try:
+            return RegistrySettings.read(
+                {PREFIX + each.name.upper(): getattr(self, each.name) for each in fields(self)}
+            )
+        except RegistrySettingsError as error:
+            raise SettingsError(str(error)) from error
+
+    @property
+    def cache_bytes(self) -> int:
+        """`cache_mebibytes` as a number of bytes. Raises SettingsError."""
+        return whole(self.cache_mebibytes, "CACHE_MEBIBYTES") << 20
 
     @property
     def request_limit(self) -> int:
@@ -72,7 +94,7 @@ class ApiSettings(Settings):
 
     def check(self) -> None:
         super().check()
-        _ = self.request_limit
+        _ = self.request_limit, self.registry, self.cache_bytes
 
 
 @dataclass(frozen=True)

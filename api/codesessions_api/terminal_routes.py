@@ -11,7 +11,7 @@ from codesessions_crds.apikey import Scope
 from codesessions_kube.store import Object
 from fastapi import APIRouter, Request, Response
 
-from codesessions_api import parameters, views
+from codesessions_api import archived, parameters, views
 from codesessions_api.audit import audited
 from codesessions_api.auth import Caller
 from codesessions_api.bodies import MAX_TEXT_BYTES, Resize, SendInput, read_body
@@ -63,11 +63,14 @@ def add(router: APIRouter, context: Context) -> None:
         status = views.status_of(resource)
         if status == "creating" and not views.has_run(resource):
             return json_response({"sessionId": request.path_params["id"], **NOTHING_YET}, headers=patience.applied)
+        most = min(limit, MAX_OUTPUT_BYTES)
         if status not in views.FINISHED:
             check_running(resource)
+        elif archived.is_archived(resource):
+            kept = await context.transcripts.output(resource, after=after, limit=most, raw=raw)
+            return json_response({"sessionId": request.path_params["id"], **kept}, headers=patience.applied)
 
         def ask(wait: int) -> Coroutine[Any, Any, dict[str, Any]]:
-            most = min(limit, MAX_OUTPUT_BYTES)
             return sidecars.output(resource, caller.user_id, after=after, limit=most, wait=wait, raw=raw)
 
         try:
@@ -75,10 +78,9 @@ def add(router: APIRouter, context: Context) -> None:
             if found is None:
                 found = await ask(0)
         except Problem as problem:
-            if problem.code == "terminal_unavailable" and status in views.FINISHED:
-                detail = f"The session is {status} and its pod is gone, and its output with it."
-                raise Problem(410, "output_gone", detail) from problem
-            raise
+            if problem.code != "terminal_unavailable" or status not in views.FINISHED:
+                raise
+            found = archived.without_pod(await service.get(caller, request.path_params["id"]))
         return json_response({"sessionId": request.path_params["id"], **found}, headers=patience.applied)
 
     @router.post(BASE + "/{id}/resize")

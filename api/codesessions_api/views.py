@@ -27,8 +27,13 @@ def status_of(resource: Object) -> str:
 
 def ready_of(resource: Object) -> Object:
     """The Ready condition, or an empty one."""
+    return condition_of(resource, "Ready")
+
+
+def condition_of(resource: Object, kind: str) -> Object:
+    """A condition, or an empty one."""
     conditions: list[Object] = (resource.get("status") or {}).get("conditions") or []
-    return next((each for each in conditions if each.get("type") == "Ready"), {})
+    return next((each for each in conditions if each.get("type") == kind), {})
 
 
 def has_run(resource: Object) -> bool:

@@ -162,6 +162,14 @@ class PodReference(Resource):
     node: str | None = Field(default=None, max_length=253, description="Node the pod runs on.")
 
 
+class TranscriptReference(Resource):
+    repository: str = Field(max_length=255, description="Repository of the registry, with the prefix.")
+    digest: str = Field(max_length=71, description="Digest of the artifact's manifest.")
+    size: int = Field(ge=0, description="Bytes of the transcript.")
+    last_seq: int = Field(ge=0, description="Number of its last chunk.")
+    archived_at: Timestamp = Field(description="When it was stored.")
+
+
 class CodeSessionStatus(Resource):
     phase: Phase | None = Field(default=None, description="Creating, Running, Suspended, Completed or Failed.")
     observed_generation: int | None = Field(default=None, description="The generation this status is about.")
@@ -176,6 +184,9 @@ class CodeSessionStatus(Resource):
     finished_at: Timestamp | None = Field(default=None, description="When the session was completed or failed.")
     updated_at: Timestamp | None = Field(default=None, description="When this status changed last.")
     exit_code: int | None = Field(default=None, description="Exit code of the shell, if it ended by itself.")
+    transcript: TranscriptReference | None = Field(
+        default=None, description="The terminal's output, kept in the registry when the session has ended."
+    )
     conditions: list[Condition] | None = Field(
         default=None,
         max_length=16,

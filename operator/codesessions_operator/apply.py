@@ -10,6 +10,7 @@ from codesessions_kube.client import KubeClient
 from codesessions_kube.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
 from codesessions_kube.kinds import CLAIM, CODE_SESSION, POD, SECRET, Kind
 
+from codesessions_operator.desired.archivepod import archive_pod
 from codesessions_operator.desired.claim import claim
 from codesessions_operator.desired.common import Session, is_owned
 from codesessions_operator.desired.pod import pod
@@ -37,6 +38,12 @@ class Applier:
         if wanted is not None:
             await self._ensure(CLAIM, session, wanted)
         return await self._ensure(POD, session, pod(session, self._settings))
+
+    async def create_archive_pod(self, session: Session) -> Object:
+        """The pod that serves a transcript from the volume; its secret and claim are there. Raises as `create`."""
+        key = workspace_key(self._master_key, session.namespace, session.uid)
+        await self._ensure(SECRET, session, secret(session, key))
+        return await self._ensure(POD, session, archive_pod(session, self._settings))
 
     async def _ensure(self, kind: Kind, session: Session, body: Object) -> Object:
         """The child of this name: made now, or there already and ours."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
@@ -20,6 +21,7 @@ CREATE_FAILURES = {"CreateContainerConfigError", "CreateContainerError", "RunCon
 LOST_REASONS = {"PodLost", "OutOfMemory", "ContainerKilled"}
 UNPLACED_REASONS = {"Unschedulable", "VolumePending"}
 STARTING = ("PodStarting", "The pod is being started.")
+_PLACES = ((SIDECAR, "initContainerStatuses"), (WORKSPACE, "containerStatuses"))
 KILLED = 128 + 9
 """Exit code of a process that SIGKILL ended."""
 START_FAILURES = {"StartError", "ContainerCannotRun"}
@@ -140,8 +142,16 @@ def _disruption(status: Object) -> str:
     return ""
 
 
-def _waiting(status: Object, pod: Object) -> Facts | None:
-    for name, list_name in ((SIDECAR, "initContainerStatuses"), (WORKSPACE, "containerStatuses")):
+def waiting_words(pod: Object, claim: Object | None) -> str:
+    """Why a pod of whatever containers does not start yet; empty if it merely takes its time."""
+    status = pod.get("status") or {}
+    names = [str(each.get("name")) for each in (pod.get("spec") or {}).get("containers") or []]
+    found = _waiting(status, pod, [(name, "containerStatuses") for name in names]) or _scheduling(status, claim)
+    return "" if found.reason == STARTING[0] else found.message
+
+
+def _waiting(status: Object, pod: Object, places: Iterable[tuple[str, str]] = _PLACES) -> Facts | None:
+    for name, list_name in places:
         state = _container(status.get(list_name), name).get("state") or {}
         waiting = state.get("waiting") or {}
         reason, detail = waiting.get("reason"), waiting.get("message") or ""

@@ -25,15 +25,17 @@ from codesessions_oci import settings as oci
 from codesessions_oci.registry import Registry
 from codesessions_oci.settings import RegistrySettings
 
-from codesessions_operator import health, watch
+from codesessions_operator import health, sweep, watch
 from codesessions_operator.apply import Applier
 from codesessions_operator.apps.deployer import Deployer
 from codesessions_operator.apps.policies import app_policies
 from codesessions_operator.apps.settings import AppSettings, read_app_settings
+from codesessions_operator.archiver import Archiver, installation_of
 from codesessions_operator.lease import Leader, LeadershipLostError
 from codesessions_operator.networkpolicies import NetworkPolicies
 from codesessions_operator.reconcile import Reconciler
 from codesessions_operator.settings import Settings, SettingsError, described, read_settings
+from codesessions_operator.sidecars import Sidecars
 from codesessions_operator.trim import trim_claim, trim_pod, trim_session
 from codesessions_operator.workqueue import WorkQueue
 
@@ -65,6 +67,13 @@ class Operator:
         self._watching = asyncio.Event()
         self._client = client
         self._leads = False
+        self._registry = registry
+        self._sidecars = Sidecars(settings.master_key)
+        self._archiver = (
+            Archiver(registry, self._sidecars, settings.master_key, changed=self._queue.add)
+            if registry is not None
+            else None
+        )
         self._reconciler = Reconciler(
             client,
             settings,
@@ -73,6 +82,7 @@ class Operator:
             sessions=self._sessions,
             pods=self._pods,
             claims=self._claims,
+            archiver=self._archiver,
         )
 
         url = registry.settings.url if registry is not None else None
@@ -139,7 +149,13 @@ class Operator:
                 if elect:
                     await self._leader.release()
         finally:
+            await self._close()
             await runner.cleanup()
+
+    async def _close(self) -> None:
+        if self._archiver is not None:
+            await self._archiver.close()
+        await self._sidecars.close()
 
     async def _work(self, stop: asyncio.Event, elect: bool) -> None:
         parts: list[Coroutine[Any, Any, None]] = [self._pods.run(), self._claims.run(), *self._deployer.watches()]
@@ -154,6 +170,9 @@ class Operator:
                 return
             tasks += [asyncio.create_task(self._queue.run(WORKERS)), asyncio.create_task(self._resync())]
             tasks += [asyncio.create_task(work) for work in self._deployer.works()]
+            if self._registry is not None:
+                owner = installation_of(self._settings.master_key)
+                tasks.append(asyncio.create_task(sweep.run(self._client, self._registry, owner)))
             watcher = asyncio.create_task(watch.run(self._sessions, self._watching, stop))
             await _first(self._watching.wait(), stop.wait(), watcher, *tasks)
             # kopf has taken the signals. Taken back, our own work ends first, and kopf need not wait for it.

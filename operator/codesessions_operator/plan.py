@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from enum import Enum, auto
 from typing import Any
 
-from codesessions_crds.codesession import CodeSessionStatus, Phase, State
-from codesessions_crds.meta import Condition
+from codesessions_crds.codesession import Phase, State
 
+from codesessions_operator import archiving
 from codesessions_operator.clock import parse
-from codesessions_operator.desired.common import Session
+from codesessions_operator.decision import Action, Observed, Plan
 from codesessions_operator.facts import LOST_REASONS, STARTING, UNPLACED_REASONS, Facts, Fate, read_pod
 
 Object = dict[str, Any]
@@ -24,47 +23,6 @@ SETTLING_TIME = timedelta(seconds=2)
 """How long a pod may wait for its volume and a node before that is worth a word: most are bound within this."""
 LEAVING_TIME = timedelta(seconds=30)
 """How long after its grace period a deleted pod may still be there before its node counts as gone."""
-
-
-class Action(Enum):
-    """Something to do."""
-
-    CREATE = auto()
-    """Make secret, claim and pod."""
-    DELETE_POD = auto()
-    DELETE_SESSION = auto()
-
-
-@dataclass(frozen=True)
-class Observed:
-    """What is known of a session at a moment."""
-
-    session: Session
-    created: datetime
-    status: CodeSessionStatus
-    pod: Object | None
-    claim: Object | None
-    now: datetime
-
-    @property
-    def ready(self) -> Condition | None:
-        """The Ready condition as it was written last."""
-        return next((each for each in self.status.conditions or () if each.type == "Ready"), None)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What to do, what to say, and when to look again."""
-
-    phase: Phase
-    ready: bool
-    reason: str
-    message: str
-    actions: tuple[Action, ...] = ()
-    exit_code: int | None = None
-    again: timedelta | None = None
-    warning: bool = False
-    """Worth a Warning event even if the phase stays."""
 
 
 def decide(observed: Observed) -> Plan:
@@ -176,9 +134,13 @@ def refused(observed: Observed, reason: str, message: str) -> Plan:
 def _end(observed: Observed, phase: Phase, reason: str, message: str, facts: Facts | None = None) -> Plan:
     code = facts.exit_code if facts is not None and facts.fate is Fate.ENDED else None
     keep = facts is not None and facts.fate is Fate.ENDED and not facts.terminal  # its last output can still be read
-    again = _ttl(observed)
-    actions = (Action.DELETE_POD,) if observed.pod is not None and not keep and not _is_leaving(observed.pod) else ()
-    return Plan(phase, False, reason, message, actions, exit_code=code, again=again, warning=phase is Phase.FAILED)
+    begun = archiving.begin(observed, code)
+    actions: tuple[Action, ...] = ()
+    if observed.pod is not None and not keep and not _is_leaving(observed.pod):
+        actions = (*begun.actions, Action.DELETE_POD)
+    again = timedelta(0) if begun.again is not None else _ttl(observed)
+    plan = Plan(phase, False, reason, message, actions, exit_code=code, again=again, warning=phase is Phase.FAILED)
+    return replace(plan, archived=begun.archived)
 
 
 def _after_the_end(observed: Observed) -> Plan:
@@ -186,15 +148,20 @@ def _after_the_end(observed: Observed) -> Plan:
     phase = status.phase or Phase.COMPLETED
     ready = observed.ready
     reason, message = (ready.reason, ready.message) if ready else (phase.value, "")
-    actions: tuple[Action, ...] = ()
-    if observed.pod is not None and not _is_leaving(observed.pod):
-        facts = read_pod(observed.pod, observed.claim)
-        if facts.terminal or facts.fate is not Fate.ENDED:
-            actions = (Action.DELETE_POD,)
+    plan = Plan(phase, False, reason, message, exit_code=status.exit_code)
     again = _ttl(observed)
     if again is not None and again <= timedelta(0):
-        actions, again = (Action.DELETE_SESSION,), None
-    return Plan(phase, False, reason, message, actions, exit_code=status.exit_code, again=again)
+        first = (Action.DELETE_TRANSCRIPT,) if status.transcript is not None else ()
+        return replace(plan, actions=(*first, Action.DELETE_SESSION))
+    step = archiving.step(observed)
+    waits = [each for each in (again, step.again) if each is not None]
+    return replace(
+        plan,
+        actions=step.actions,
+        again=min(waits) if waits else None,
+        archived=step.archived,
+        transcript=step.transcript,
+    )
 
 
 def _ttl(observed: Observed) -> timedelta | None:

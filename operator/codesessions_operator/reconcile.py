@@ -18,11 +18,15 @@ from pydantic import ValidationError
 
 from codesessions_operator import events
 from codesessions_operator.apply import Applier
+from codesessions_operator.archiver import Archiver
+from codesessions_operator.archiving import ARCHIVED, FINAL, LOST
 from codesessions_operator.clock import now, parse
+from codesessions_operator.decision import NO_ATTEMPT, Action, Observed, Plan
+from codesessions_operator.desired.archivepod import is_archive_pod
 from codesessions_operator.desired.common import Session, is_owned
 from codesessions_operator.errors import StalledError, WaitingError
 from codesessions_operator.networkpolicies import NetworkPolicies
-from codesessions_operator.plan import COMPLETED_ON_REQUEST, Action, Observed, Plan, blocked, decide, refused
+from codesessions_operator.plan import COMPLETED_ON_REQUEST, blocked, decide, refused
 from codesessions_operator.settings import Settings
 from codesessions_operator.status import next_status
 
@@ -45,10 +49,12 @@ class Reconciler:
         sessions: ObjectStore,
         pods: ObjectStore,
         claims: ObjectStore,
+        archiver: Archiver | None = None,
         clock: Callable[[], datetime] = now,
     ) -> None:
         self._client, self._settings, self._applier, self._policies = client, settings, applier, policies
         self._sessions, self._pods, self._claims = sessions, pods, claims
+        self._archiver = archiver
         self._clock = clock
         self._blocked: dict[Key, int] = {}
 
@@ -61,9 +67,11 @@ class Reconciler:
         observed = self._observe(resource) if resource is not None else None
         if resource is None or observed is None:
             self._blocked.pop(key, None)
+            if self._archiver is not None:
+                self._archiver.forget(key)
             return None
         plan = decide(observed)
-        if Action.CREATE in plan.actions:
+        if {Action.CREATE, Action.MAKE_ARCHIVE_POD} & set(plan.actions):
             # Nothing is made for what a cache says alone: it may have missed that the session was ended or deleted.
             latest = await self._read_again(resource)
             if latest is None or version_of(latest) != version_of(resource):
@@ -79,6 +87,8 @@ class Reconciler:
             self._blocked.pop(key, None)
         if Action.DELETE_SESSION not in plan.actions:
             await self._write_down(resource, observed, plan, pod)
+            if self._archiver is not None and plan.archived is not None and plan.archived.reason in FINAL:
+                self._archiver.forget(key)
         return plan.again
 
     def _wait(self, key: Key, plan: Plan) -> Plan:
@@ -125,6 +135,9 @@ class Reconciler:
             pod=pod if pod is not None and is_owned(pod, session.uid) else None,
             claim=claim if claim is not None and is_owned(claim, session.uid) else None,
             now=moment,
+            registry=self._archiver is not None,
+            archive_time=self._settings.archive_time,
+            attempt=self._archiver.attempt(session) if self._archiver is not None else NO_ATTEMPT,
         )
 
     async def _carry_out(self, observed: Observed, plan: Plan) -> Object | None:
@@ -139,7 +152,32 @@ class Reconciler:
                 await self._applier.delete_pod(session, pod["metadata"]["uid"])
             elif action is Action.DELETE_SESSION:
                 await self._applier.delete_session(session)
+            elif self._archiver is not None:
+                await self._archive(self._archiver, observed, action)
         return pod
+
+    async def _archive(self, archiver: Archiver, observed: Observed, action: Action) -> None:
+        """Do one of the actions about a transcript. What is in the way is noted, and tried again."""
+        session, transcript = observed.session, observed.status.transcript
+        address = ((observed.pod or {}).get("status") or {}).get("podIP")
+        if action is Action.DELETE_TRANSCRIPT:
+            if transcript is not None:
+                await archiver.delete(transcript)
+            return
+        try:
+            await self._policies.ensure(session.namespace)  # one of an earlier version keeps this program out
+            if action is Action.FETCH:
+                archiver.fetch(session, address)
+            elif action is Action.HOLD and address:
+                await archiver.hold(session, address)
+            elif action is Action.RELEASE and address:
+                await archiver.release(session, address)
+            elif action is Action.MAKE_ARCHIVE_POD:
+                others = sum(1 for each in self._pods.items() if is_archive_pod(each))
+                if await archiver.may_make_pod(session, others):
+                    self._pods.put(await self._applier.create_archive_pod(session))
+        except WaitingError as error:
+            archiver.failed(session, error.reason, error.message)
 
     async def _write_down(self, resource: Object, observed: Observed, plan: Plan, pod: Object | None) -> None:
         fresh = next_status(
@@ -161,6 +199,7 @@ class Reconciler:
             return
         self._sessions.put(written)
         await self._tell(observed, plan)
+        await self._tell_of_transcript(observed, plan)
 
     async def _tell(self, observed: Observed, plan: Plan) -> None:
         """An event when a session begins to run, loses its pod, or ends without having been asked to."""
@@ -175,3 +214,13 @@ class Reconciler:
         if plan.reason == COMPLETED_ON_REQUEST:
             return
         await events.record(self._client, session, warning=plan.warning, reason=plan.reason, message=plan.message)
+
+    async def _tell_of_transcript(self, observed: Observed, plan: Plan) -> None:
+        """An event when a transcript is safe, or lost."""
+        new, old = plan.archived, observed.archived
+        if new is None or new.reason not in {ARCHIVED, LOST} or (old is not None and old.reason == new.reason):
+            return
+        _log.info("%s/%s: %s", observed.session.namespace, observed.session.name, new.reason)
+        await events.record(
+            self._client, observed.session, warning=not new.status, reason=new.reason, message=new.message
+        )

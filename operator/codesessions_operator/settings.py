@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -55,6 +56,10 @@ class Settings:
         "networks they may not, whatever EGRESS says; the API server's addresses are added",
         kind="networks",
     )
+    registry_url: str = setting("", "OCI registry; with one, transcripts outlive their pods (see below)")
+    archive_seconds: str = setting(
+        "86400", "how long it is tried to store a transcript after a session's end", kind="seconds"
+    )
     runtime_class: str = setting("", "RuntimeClass where a session says nothing")
     listen: str = setting("0.0.0.0:8082", "address of /healthz, /readyz and /metrics")
     leader_election: str = setting("true", "hold a Lease while working; a second operator waits", kind="true|false")
@@ -68,6 +73,11 @@ class Settings:
             return master_key_of(Path(self.master_key_file).read_bytes())
         except (OSError, ValueError) as error:
             raise SettingsError(f"CODESESSIONS_MASTER_KEY_FILE ({self.master_key_file}): {error}") from error
+
+    @property
+    def archive_time(self) -> timedelta:
+        """`archive_seconds` as a duration."""
+        return timedelta(seconds=int(self.archive_seconds))
 
     @property
     def address(self) -> tuple[str, int]:
@@ -122,6 +132,9 @@ def _complaint(value: str, kind: str) -> str:
         return "" if re.fullmatch(QUANTITY_PATTERN, value) else "must be a quantity, for instance 500m, 2 or 1Gi"
     if kind == "words":
         return "" if _words(value) is not None else 'must be a JSON object of texts, for instance {"A": "b"}'
+    if kind == "seconds":
+        good = value.isascii() and value.isdigit() and len(value) < 9
+        return "" if good else "must be a whole number of seconds"
     if kind == "networks":
         try:
             networks(value)

@@ -9,7 +9,7 @@ from codesessions_crds.conditions import with_condition
 from codesessions_crds.names import session_id, workspace_id
 
 from codesessions_operator.clock import render
-from codesessions_operator.plan import Observed, Plan
+from codesessions_operator.decision import Observed, Plan
 
 KEPT_RESTARTS = 10
 LONGEST_MESSAGE = 4096
@@ -24,7 +24,8 @@ def next_status(
     """
     old, now = observed.status, render(observed.now)
     name = observed.session.name
-    reference = _reference(pod)
+    over = old.phase is not None and old.phase.finished  # what comes now is no workspace
+    reference = None if over else _reference(pod)
     replaced = old.pod is not None and reference is not None and reference.uid != old.pod.uid
     restart_times = [*(old.last_restart_times or []), *([now] if replaced else [])][-KEPT_RESTARTS:]
     conditions = with_condition(
@@ -36,6 +37,16 @@ def next_status(
         generation=generation,
         now=now,
     )
+    if plan.archived is not None:
+        conditions = with_condition(
+            conditions,
+            type="Archived",
+            status=plan.archived.status,
+            reason=plan.archived.reason,
+            message=plan.archived.message[:LONGEST_MESSAGE],
+            generation=generation,
+            now=now,
+        )
     fresh = CodeSessionStatus(
         phase=plan.phase,
         observed_generation=generation,
@@ -47,6 +58,7 @@ def next_status(
         started_at=old.started_at or (now if plan.phase is Phase.RUNNING else None),
         finished_at=old.finished_at or (now if plan.phase.finished else None),
         exit_code=plan.exit_code if plan.exit_code is not None else old.exit_code,
+        transcript=plan.transcript or old.transcript,
         conditions=conditions,
         updated_at=old.updated_at,
     )

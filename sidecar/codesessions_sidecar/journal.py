@@ -41,7 +41,7 @@ class QueueFullError(Exception):
 class Journal:
     """The input queue of a session. `instance` names the pod. Raises OSError."""
 
-    def __init__(self, folder: Path, instance: int = 0) -> None:
+    def __init__(self, folder: Path, instance: int | None = 0) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "input"
         if not RingFile.is_there(path, _MAGIC, CAPACITY):
@@ -56,7 +56,7 @@ class Journal:
             RingFile.make(path, _MAGIC, CAPACITY)
             self._ring = RingFile(path, CAPACITY)
             numbers = self._ring.numbers
-        if numbers[_INSTANCE] != instance:
+        if instance is not None and numbers[_INSTANCE] != instance:
             numbers[_FLOOR] = self.end
             numbers[_INSTANCE] = instance
 

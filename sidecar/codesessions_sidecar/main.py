@@ -23,29 +23,33 @@ _RESTARTING = 1012  # WebSocket close code "service restart" (IANA registry)
 
 
 async def serve(settings: Settings) -> None:
-    """Serve until SIGTERM; if the shell ended by itself, a little longer, so that its last output can be read.
+    """Serve until SIGTERM; longer if the shell ended by itself or somebody asked for it, to have its output read.
 
-    A second SIGTERM cuts that short.
+    A release or a second SIGTERM cuts that short.
     """
-    terminal = Terminal(settings.run_dir, settings.data_dir, settings.spool_bytes, settings.session_id)
+    terminal = Terminal(
+        settings.run_dir, settings.data_dir, settings.spool_bytes, settings.session_id, over=settings.archive
+    )
     server = Server(settings, terminal)
-    told, told_again = asyncio.Event(), asyncio.Event()
+    told = asyncio.Event()
 
     def on_signal() -> None:
-        (told_again if told.is_set() else told).set()
+        (terminal.released if told.is_set() else told).set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, on_signal)
     port = await server.start()
-    terminal.start()
+    if not settings.archive:
+        terminal.start()
     log("listening", port=port, lastSeq=terminal.spool.last_seq)
     await told.wait()
     ended = terminal.exit
-    linger = settings.linger_seconds if ended is not None and not ended.terminated else 0
+    by_itself = ended is not None and not ended.terminated
+    linger = settings.linger_seconds if (by_itself or terminal.held) and not settings.archive else 0
     log("stopping", linger=linger)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(linger):
-            await told_again.wait()
+            await terminal.released.wait()
     ended = terminal.exit
     await server.stop(_RESTARTING if ended is None else 1000, "restarting" if ended is None else str(ended))
     terminal.close()

@@ -12,7 +12,7 @@ from codesessions_sidecar.journal import CAPACITY, QueueFullError, writer_id
 from codesessions_sidecar.log import timestamp
 from codesessions_sidecar.metrics import render
 from codesessions_sidecar.terminal import EndedError, Page, Terminal
-from codesessions_sidecar.tickets import READ, WRITE
+from codesessions_sidecar.tickets import ARCHIVE, READ, WRITE
 from codesessions_sidecar.utf8 import decode, is_text
 
 MAX_WRITER_NAME = 64
@@ -113,10 +113,25 @@ async def metrics(_: Request, terminal: Terminal) -> Response:
     return Response(200, render(terminal).encode(), "text/plain; version=0.0.4")
 
 
+async def hold(_: Request, terminal: Terminal) -> Response:
+    """POST /v1/hold: stay when the shell has ended, until the transcript is taken."""
+    terminal.held = True
+    return Response(204)
+
+
+async def release(_: Request, terminal: Terminal) -> Response:
+    """POST /v1/release: the transcript is taken."""
+    terminal.held = False
+    terminal.released.set()
+    return Response(204)
+
+
 ROUTES: dict[tuple[str, str], tuple[str, Handler]] = {
     ("GET", "/v1/output"): (READ, output),
     ("POST", "/v1/input"): (WRITE, take_input),
     ("POST", "/v1/resize"): (WRITE, resize),
     ("GET", "/v1/transcript"): (READ, whole),
+    ("POST", "/v1/hold"): (ARCHIVE, hold),
+    ("POST", "/v1/release"): (ARCHIVE, release),
     ("GET", "/metrics"): (READ, metrics),
 }

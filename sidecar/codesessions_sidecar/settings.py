@@ -22,6 +22,7 @@ The PTY sidecar of a Code Sessions workspace. Settings are environment variables
   CODESESSIONS_PORT            port to listen at, 0 for any (7681)
   CODESESSIONS_SPOOL_BYTES     how much output is kept (33554432)
   CODESESSIONS_LINGER_SECONDS  how long output can be read after the shell ended by itself (5)
+  CODESESSIONS_ARCHIVE         true: the session is over; serve its transcript, and wait for no launcher (false)
   CODESESSIONS_LOG_FORMAT      json or text (json)
 
 Exit codes: 0 stopped by SIGTERM; 1 a folder or the port cannot be used; 2 a setting cannot be.
@@ -48,6 +49,7 @@ class Settings:
     port: int
     spool_bytes: int
     linger_seconds: int
+    archive: bool = False
 
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
@@ -83,4 +85,5 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         port=number("CODESESSIONS_PORT", 7681, 0, 65535),
         spool_bytes=number("CODESESSIONS_SPOOL_BYTES", DEFAULT_SPOOL_BYTES, 512 << 10, 4 << 30),
         linger_seconds=number("CODESESSIONS_LINGER_SECONDS", 5, 0, 3600),
+        archive=environment.get("CODESESSIONS_ARCHIVE") == "true",
     )

@@ -56,10 +56,11 @@ class SpoolMismatchError(Exception):
 class Spool:
     """Output of a session, numbered 1, 2, 3 ... for as long as the session lives.
 
-    `instance` names the pod: how the shell ended is kept, and forgotten in the next pod. Raises OSError.
+    `instance` names the pod: how the shell ended is kept, and forgotten in the next pod, unless that has no name: it
+    has no shell. Raises OSError.
     """
 
-    def __init__(self, folder: Path, size: int, instance: int = 0) -> None:
+    def __init__(self, folder: Path, size: int, instance: int | None = 0) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._paths = folder / "output", folder / "chunks"
         self._records = max(4096, size // 128)
@@ -72,7 +73,7 @@ class Spool:
             self._start_over()
             self._open()
         numbers = self._output.numbers
-        if numbers[_INSTANCE] != instance:
+        if instance is not None and numbers[_INSTANCE] != instance:
             numbers[_EXIT] = 0
             numbers[_INSTANCE] = instance
         self._oldest = self._find_oldest()

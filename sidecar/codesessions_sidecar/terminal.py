@@ -34,11 +34,18 @@ class Page:
 class Terminal:
     """One session's terminal. Raises OSError if a folder cannot be used."""
 
-    def __init__(self, run_dir: Path, data_dir: Path, spool_bytes: int, session_id: str = "") -> None:
+    def __init__(
+        self, run_dir: Path, data_dir: Path, spool_bytes: int, session_id: str = "", *, over: bool = False
+    ) -> None:
+        """`over`: the session has ended, and how its shell did is kept."""
         self.session_id = session_id
-        instance = pod_instance(run_dir)
+        instance = pod_instance(run_dir) if not over else None
         self.spool = Spool(data_dir, spool_bytes, instance)
         self.journal = Journal(data_dir, instance)
+        self.held = False
+        """Somebody wants to take the transcript before this program leaves."""
+        self.released = asyncio.Event()
+        """Nobody does any more."""
         self._changed = asyncio.Event()
         self._link = Link(run_dir, self.spool, self.journal, self.wake)
         self.refused = 0

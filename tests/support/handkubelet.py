@@ -14,14 +14,14 @@ EXITED = '{"shell":"exited","code":7}'
 API = "codesessions.dev/v1alpha1"
 
 
-def running(*, is_ready: bool = True) -> Object:
+def running(*, is_ready: bool = True, ip: str = "10.244.0.7") -> Object:
     """The status of a pod whose shell runs."""
     now = "2027-01-01T00:00:00Z"
     conditions = [{"type": "PodScheduled", "status": "True"}, {"type": "Ready", "status": str(is_ready)}]
     return {
         "phase": "Running",
-        "podIP": "10.244.0.7",
-        "podIPs": [{"ip": "10.244.0.7"}],
+        "podIP": ip,
+        "podIPs": [{"ip": ip}],
         "conditions": conditions,
         "initContainerStatuses": [_container("pty", {"running": {"startedAt": now}})],
         "containerStatuses": [_container("workspace", {"running": {"startedAt": now}})],

@@ -127,7 +127,7 @@ class Rig:
         self, method: str, path: str, body: bytes | None = None, *, token: str | None = None
     ) -> tuple[int, dict[str, Any]]:
         """One request; status and JSON body."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=70)
+        connection = http.client.HTTPConnection(self._environment["CODESESSIONS_HOST"], self.port, timeout=70)
         try:
             headers = {"Authorization": f"Bearer {self.token if token is None else token}"}
             connection.request(method, path, body, headers)

@@ -1,4 +1,4 @@
-{{/* One Deployment: (dict "root" $ "component" "api" "command" (list) "port" 8080 "portName" "http" "env" (list) "registry" true). */}}
+{{/* One Deployment: (dict "root" $ "component" "api" "command" (list) "port" 8080 "portName" "http" "env" (list) "registry" true "cache" true). */}}
 {{- define "codesessions.deployment" -}}
 {{- $root := .root -}}
 {{- $values := index .root.Values .component -}}
@@ -114,6 +114,10 @@ spec:
             {{- . | nindent 12 }}
             {{- end }}
             {{- end }}
+            {{- if .cache }}
+            - name: cache
+              mountPath: /var/cache/codesessions
+            {{- end }}
             - name: tmp
               mountPath: /tmp
       volumes:
@@ -128,6 +132,11 @@ spec:
         {{- with include "codesessions.registryVolumes" $root }}
         {{- . | nindent 8 }}
         {{- end }}
+        {{- end }}
+        {{- if .cache }}
+        - name: cache
+          emptyDir:
+            sizeLimit: {{ add $root.Values.registry.cacheMebibytes 64 }}Mi
         {{- end }}
         - name: tmp
           emptyDir:

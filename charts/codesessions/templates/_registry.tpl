@@ -3,18 +3,12 @@
 {{- $registry := .Values.registry -}}
 - name: CODESESSIONS_REGISTRY_URL
   value: {{ $registry.url | quote }}
-{{- with $registry.pullPrefix }}
 - name: CODESESSIONS_REGISTRY_PULL_PREFIX
-  value: {{ . | quote }}
-{{- end }}
-{{- if $registry.existingSecret }}
+  value: {{ $registry.pullPrefix | quote }}
 - name: CODESESSIONS_REGISTRY_AUTH_FILE
-  value: /etc/codesessions-registry/config.json
-{{- end }}
-{{- if $registry.caBundle }}
+  value: {{ not (empty $registry.existingSecret) | ternary "/etc/codesessions-registry/config.json" "" | quote }}
 - name: CODESESSIONS_REGISTRY_CA_FILE
-  value: /etc/codesessions-registry/ca.crt
-{{- end }}
+  value: {{ not (empty $registry.caBundle) | ternary "/etc/codesessions-registry/ca.crt" "" | quote }}
 {{- end }}
 
 {{- define "codesessions.registryMounts" -}}

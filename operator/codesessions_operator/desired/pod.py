@@ -20,6 +20,8 @@ WORK_DIR = "/workspace"
 LAUNCHER = "/usr/local/bin/codesessions-launcher"
 DEFAULT_USER = 1000
 GRACE_SECONDS = 10
+LINGER_SECONDS = 60
+"""How long the sidecar waits, where there is a registry, for somebody to take the transcript of a shell that ended."""
 SIDECAR, WORKSPACE = "pty", "workspace"
 
 _CONFINED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
@@ -33,7 +35,7 @@ def pod(session: Session, settings: Settings) -> dict[str, Any]:
     pull_secrets += [secret.to_dict() for secret in workspace.image_pull_secrets or ()]
     spec: dict[str, Any] = {
         "restartPolicy": "Never",
-        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "terminationGracePeriodSeconds": LINGER_SECONDS + GRACE_SECONDS if settings.registry_url else GRACE_SECONDS,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "securityContext": {
@@ -70,16 +72,16 @@ def _volumes(session: Session, workspace: Workspace) -> list[dict[str, Any]]:
 
 def _sidecar(session: Session, settings: Settings) -> dict[str, Any]:
     health = {"httpGet": {"path": "/healthz", "port": SIDECAR}}
+    env = {"CODESESSIONS_SESSION_ID": session_id(session.name), "CODESESSIONS_SESSION_UID": session.uid}
+    if settings.registry_url:
+        env["CODESESSIONS_LINGER_SECONDS"] = str(LINGER_SECONDS)
     return {
         "name": SIDECAR,
         "image": settings.sidecar_image,
         "imagePullPolicy": settings.image_pull_policy,
         "restartPolicy": "Always",
         "ports": [{"name": SIDECAR, "containerPort": PTY_PORT}],
-        "env": [
-            {"name": "CODESESSIONS_SESSION_ID", "value": session_id(session.name)},
-            {"name": "CODESESSIONS_SESSION_UID", "value": session.uid},
-        ],
+        "env": [{"name": name, "value": value} for name, value in env.items()],
         # The workspace container starts when this returns: the launcher is there and the sidecar listens.
         "lifecycle": {"postStart": {"exec": {"command": [LAUNCHER, "--install", RUN_DIR]}}},
         "readinessProbe": {**health, "periodSeconds": 2, "timeoutSeconds": 2},

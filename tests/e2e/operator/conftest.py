@@ -78,7 +78,7 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
 class OperatorProcess:
     """`python -m codesessions_operator`, as its account."""
 
-    def __init__(self, kubeconfig: Path, folder: Path) -> None:
+    def __init__(self, kubeconfig: Path, folder: Path, variables: dict[str, str]) -> None:
         key = folder / "master-key"
         key.write_bytes(b"k" * 32)
         self.port = free_port()
@@ -92,6 +92,7 @@ class OperatorProcess:
             "CODESESSIONS_SIDECAR_IMAGE": "sidecar:1",
             "CODESESSIONS_LISTEN": f"127.0.0.1:{self.port}",
             "CODESESSIONS_LOG_FORMAT": "text",
+            **variables,
         }
         with self.log.open("wb") as log:
             argv = [sys.executable, "-m", "codesessions_operator"]
@@ -131,14 +132,14 @@ def start(plane: ControlPlane, tmp_path: Path, request: pytest.FixtureRequest) -
     """Starts operators; all are ended afterwards, and if the test failed, their logs are shown."""
     made: list[OperatorProcess] = []
 
-    def begin(*, port: int | None = None) -> OperatorProcess:
+    def begin(*, port: int | None = None, **variables: str) -> OperatorProcess:
         kubeconfig = plane.log_in(HOME, ACCOUNT)
         if port is not None:
             config = json.loads(kubeconfig.read_text())
             config["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{port}"
             kubeconfig = tmp_path / "proxied.kubeconfig"
             kubeconfig.write_text(json.dumps(config))
-        found = OperatorProcess(kubeconfig, tmp_path)
+        found = OperatorProcess(kubeconfig, tmp_path, variables)
         made.append(found)
         return found
 

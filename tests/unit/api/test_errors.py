@@ -71,8 +71,18 @@ async def with_few_scopes(rest: Rest) -> Answer:
     return await rest.call("POST", BASE, BODY, key=key.text)
 
 
-async def in_phase(rest: Rest, phase: str, method: str = "POST", path: str = "/input") -> Answer:
-    await rest.kube.set_status(phase=phase, pod={"ip": None})
+async def in_phase(
+    rest: Rest,
+    phase: str,
+    method: str = "POST",
+    path: str = "/input",
+    *,
+    archived: str = "",
+    transcript: bool = False,
+) -> Answer:
+    conditions = [{"type": "Archived", "status": "False", "reason": archived, "message": "Why."}] if archived else []
+    more = {"transcript": {"digest": "sha256:" + "a" * 64}} if transcript else {}
+    await rest.kube.set_status(phase=phase, pod={"ip": None}, conditions=conditions, **more)
     caches = rest.application.context.caches  # type: ignore[union-attr]
     await until(
         "it is told", lambda: (caches.sessions.get("demo", "cs-abc123") or {}).get("status", {})["phase"] == phase
@@ -133,6 +143,8 @@ SCENARIOS: dict[str, Scenario] = {
     "session_not_running": lambda rest: in_phase(rest, "Creating"),
     "session_completed": lambda rest: in_phase(rest, "Completed"),
     "output_gone": lambda rest: in_phase(rest, "Completed", "GET", "/output"),
+    "output_not_stored_yet": lambda rest: in_phase(rest, "Completed", "GET", "/output", archived="Archiving"),
+    "archive_unavailable": lambda rest: in_phase(rest, "Completed", "GET", "/output", transcript=True),
     "too_large": call("POST", BASE, b" " * (1 << 17)),
     "unsupported_media_type": call("POST", BASE, b"a=b", Content_Type="application/x-www-form-urlencoded"),
     "invalid_body": call("POST", BASE, {"projectName": "", "projectDescription": ""}),

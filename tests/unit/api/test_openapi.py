@@ -1,6 +1,10 @@
+from pathlib import Path
+
 import pytest
 from codesessions_api import openapi
 from codesessions_api.app import routes
+from codesessions_api.archivecache import ArchiveCache
+from codesessions_api.archived import Transcripts
 from codesessions_api.caches import Caches
 from codesessions_api.context import Context
 from codesessions_api.service import Service
@@ -11,7 +15,8 @@ from openapi_spec_validator import validate
 @pytest.fixture
 async def context() -> Context:
     caches = Caches(object())  # type: ignore[arg-type]  # the document needs no cluster
-    return Context(Service(object(), caches), caches, Sidecars(b"k" * 32), b"k" * 32)  # type: ignore[arg-type]
+    transcripts = Transcripts(None, ArchiveCache(Path("/nowhere"), 0))
+    return Context(Service(object(), caches), caches, Sidecars(b"k" * 32), transcripts, b"k" * 32)  # type: ignore[arg-type]
 
 
 def test_the_document_is_valid() -> None:

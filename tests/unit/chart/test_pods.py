@@ -6,7 +6,7 @@ from dataclasses import fields
 from typing import Any
 
 import pytest
-from codesessions_oci.settings import URL_VARIABLE, RegistrySettings
+from codesessions_oci.settings import VARIABLES, RegistrySettings
 from codesessions_operator.settings import Settings, read_settings
 from support import podsecurity
 from support.helm import render
@@ -98,7 +98,7 @@ def test_the_defaults_of_chart_and_operator_are_the_same() -> None:
 
 def test_every_variable_of_the_operator_is_one_of_its_settings() -> None:
     known = {f"CODESESSIONS_{field.name.upper()}" for field in fields(Settings)}
-    assert set(render().environment("operator")) == known - {"CODESESSIONS_LEADER_ELECTION"} | {URL_VARIABLE}
+    assert set(render().environment("operator")) == (known | set(VARIABLES)) - {"CODESESSIONS_LEADER_ELECTION"}
 
 
 def test_the_gateway_is_told_of_the_pages_that_may_open_terminals() -> None:
