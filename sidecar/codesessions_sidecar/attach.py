@@ -49,7 +49,7 @@ DEAD_SECONDS = 180.0
 """A host that acknowledges nothing for so long is gone; a full window is probed every 120 s at least (tcp(7))."""
 FAREWELL_SECONDS = 2.0
 """How long the other side may take to answer a close frame."""
-FLUSH_BYTES = 256 << 10
+FLUSH_BYTES = 64 << 10
 FLUSH_KEYS = (b"\x03", b"\x1c", b"\x1a")
 """Ctrl-C, Ctrl-\\ and Ctrl-Z: a terminal drops its output queue with them (termios(3), NOFLSH), a viewer its lag."""
 

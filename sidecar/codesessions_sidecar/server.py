@@ -44,6 +44,8 @@ STOP_SECONDS = 1.0
 ARCHIVE_WAIT_SECONDS = 1.0
 """How long an archive waits for the one before it, which ends a moment after its last byte."""
 SEND_BUFFER = 64 << 10
+HIGH_WATER = 16 << 10
+"""Bytes that may wait for room in the socket's buffer before the next message is made."""
 MAX_CONNECTIONS = 128
 MAX_BODIES = 16
 """Bodies over `MAX_HEAD` bytes that are read at a time: together with `MAX_CONNECTIONS` the bound of this memory."""
@@ -273,7 +275,7 @@ async def _send(writer: asyncio.StreamWriter, data: bytes) -> None:
 
 def _tune(writer: asyncio.StreamWriter) -> None:
     """Small buffers: what waits in them is stale when somebody presses Ctrl-C."""
-    writer.transport.set_write_buffer_limits(high=SEND_BUFFER)
+    writer.transport.set_write_buffer_limits(high=HIGH_WATER)
     connection = writer.get_extra_info("socket")
     if connection is not None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
