@@ -113,14 +113,14 @@ async def _take_source(order: Order, registry: Registry, folder: int, log: Log) 
 
 
 async def _run(runner: Runner, plan: Plan, log: Log) -> None:
-    started = plan.start.env if plan.start else {}
-    env = {**_STEP_ENV, **{name: value for name, value in started.items() if name != "NODE_ENV"}, **plan.env}
+    env = {**_STEP_ENV, **plan.env}
     code = await runner.run(plan.steps, env, log)
     if code == 0:
         return
     if code == KILLED:
         raise BuildError("step_killed", "the build was killed, most likely for using too much memory (build.memory)")
-    text = f"a build step ended with exit code {code}; its last lines: {' / '.join(log.last[-3:])[-600:]}"
+    last = [line for line in log.last if line.strip() and not line.startswith("$ ")]
+    text = f"a build step ended with exit code {code}; its last lines: {' / '.join(last[-3:])[-600:]}"
     if any(word in line for line in log.last for word in _UNREACHED):
         text += (
             ". The build pod reached no package index: the platform opens a way to one by the chart's values build.env"

@@ -32,6 +32,10 @@ def zipped(files: Mapping[str, str | bytes]) -> bytes:
     return out.getvalue()
 
 
+_PATH = f"{sys.base_prefix}/bin:/usr/local/bin:/usr/bin:/bin"
+"""Of a runner: this environment's own Python has no pip."""
+
+
 async def _once(data: bytes) -> AsyncIterator[bytes]:
     yield data
 
@@ -116,7 +120,7 @@ class Site:
             scratch_dir=str(place / "scratch"),
             **more,
         )
-        runner = subprocess.Popen(["/bin/sh", "-c", WAIT], cwd=place / "exchange", env={**os.environ, **env})
+        runner = subprocess.Popen(["/bin/sh", "-c", WAIT], cwd=place / "exchange", env={"PATH": _PATH, **env})
         environment = {
             **os.environ,
             **self.real.variables(),
