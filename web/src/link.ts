@@ -8,6 +8,8 @@ export interface Hello {
   cols: number;
   role: "writer" | "viewer";
   viewers: number;
+  /** The highest number of this page's input that was taken. */
+  inputSeq: number;
 }
 
 export interface Ending {
@@ -26,6 +28,7 @@ export interface Listener {
   truncated(): void;
   size(rows: number, cols: number): void;
   viewers(count: number): void;
+  typed(inputSeq: number): void;
   refused(code: string): void;
 }
 
@@ -33,7 +36,6 @@ export interface Listener {
 const WINDOW = 256 << 10;
 const PING_MS = 15_000;
 const SILENCE_MS = 10_000;
-const LONGEST_INPUT = 64 << 10;
 
 export class Link {
   #socket: WebSocket;
@@ -48,9 +50,10 @@ export class Link {
     ticket: string,
     after: number | null,
     role: string | null,
+    writer: string,
     private readonly listener: Listener,
   ) {
-    const query = new URLSearchParams({ window: String(WINDOW), raw: "binary" });
+    const query = new URLSearchParams({ window: String(WINDOW), raw: "binary", writer });
     if (after !== null) query.set("afterSeq", String(after));
     if (role !== null) query.set("role", role);
     const origin = location.origin.replace(/^http/, "ws");
@@ -65,19 +68,8 @@ export class Link {
     this.#timer = window.setTimeout(() => this.lost(), PING_MS);
   }
 
-  type(text: string): void {
-    for (let start = 0; start < text.length; ) {
-      let end = Math.min(start + LONGEST_INPUT, text.length);
-      const last = text.charCodeAt(end - 1);
-      if (end < text.length && last >= 0xd800 && last < 0xdc00) end -= 1; // a pair of surrogates stays together
-      this.#tell({ type: "input", text: text.slice(start, end) });
-      start = end;
-    }
-  }
-
-  /** Bytes, one a character. */
-  typeBytes(bytes: string): void {
-    this.#tell({ type: "input", data: btoa(bytes) });
+  input(piece: { inputSeq: number }): void {
+    this.#tell({ type: "input", ...piece });
   }
 
   resize(rows: number, cols: number): void {
@@ -138,7 +130,11 @@ export class Link {
       case "viewers":
         this.listener.viewers(message["viewers"] ?? 1);
         break;
+      case "typed":
+        this.listener.typed(message["inputSeq"] ?? 0);
+        break;
       case "error":
+        if (message["inputSeq"] !== undefined) this.listener.typed(message["inputSeq"]);
         this.listener.refused(message["code"] ?? "");
         break;
       case "exit":

@@ -72,18 +72,21 @@ function changeFont(by: number): void {
 }
 
 async function copy(): Promise<void> {
+  toggleMenu(false);
+  screen.terminal.focus();
   const text = screen.terminal.getSelection();
   if (text === "") say("Nothing is selected.");
   else await navigator.clipboard.writeText(text).then(() => say("Copied."), () => say("The browser does not let me copy."));
 }
 
 async function paste(): Promise<void> {
+  toggleMenu(false);
+  screen.terminal.focus();
   try {
     screen.terminal.paste(await navigator.clipboard.readText());
   } catch {
     say("The browser does not let me read the clipboard: use its own paste.");
   }
-  screen.terminal.focus();
 }
 
 menuButton.addEventListener("click", () => toggleMenu(menu.hidden !== false));

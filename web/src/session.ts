@@ -2,18 +2,20 @@
 import { type Ending, type Hello, Link } from "./link";
 import type { Screen } from "./screen";
 import { KeyNeeded, Refusal, type Session, Tickets } from "./tickets";
+import { Typist } from "./typist";
 import * as view from "./view";
 
 const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 15_000;
 const POLL_MS = 1500;
-const SUSPENDED_POLL_MS = 5000;
+const SUSPENDED_POLL_MS = 3000;
 /** After so many bytes shown, say so; a quarter of what may be under way. */
 const ACKNOWLEDGE_BYTES = 64 << 10;
 
 export class Visit {
   readonly #tickets: Tickets;
   readonly #id: string;
+  readonly #typist = new Typist();
   #link: Link | null = null;
   #live = false;
   /** The last chunk that came; null before there was any connection. */
@@ -35,14 +37,14 @@ export class Visit {
     this.#id = path.split("/").pop() ?? "";
     this.#tickets = new Tickets(path);
     screen.roomChanged = (rows, cols) => this.#link?.resize(rows, cols);
-    screen.typedBytes = (bytes) => this.#link?.typeBytes(bytes);
+    screen.typedBytes = (bytes) => this.#live && this.#typist.typeBytes(bytes);
     window.addEventListener("online", () => this.#wake());
     window.addEventListener("offline", () => this.#link?.lost());
     document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.#wake());
   }
 
   type(text: string): void {
-    if (this.#live) this.#link?.type(text);
+    if (this.#live) this.#typist.type(text);
     else view.say("Not connected: this was not typed.");
   }
 
@@ -118,12 +120,13 @@ export class Visit {
     const ending = await this.#link.ended;
     this.#link = null;
     this.#live = false;
+    this.#typist.pause();
     return this.#closed(ending);
   }
 
   #open(ticket: string): Link {
     let shown = 0;
-    const link = new Link(this.path, ticket, this.#after, this.role, {
+    const link = new Link(this.path, ticket, this.#after, this.role, this.#typist.name, {
       hello: (hello: Hello) => {
         if (this.#after === null) [this.#after, this.#replayed] = [hello.afterSeq, hello.lastSeq];
         if (hello.truncated) view.say("Some output is gone: it was more than is kept.");
@@ -140,6 +143,7 @@ export class Visit {
       truncated: () => view.say("Some output was skipped."),
       size: (rows, cols) => this.screen.granted(rows, cols),
       viewers: (count) => this.companyChanged(count),
+      typed: (inputSeq) => this.#typist.answered(inputSeq),
       refused: (code) => code !== "shell_ended" && view.say("You may only look on here."),
     });
     return link;
@@ -153,6 +157,7 @@ export class Visit {
     view.showState("good", "Connected");
     this.readOnlyChanged(hello.role === "viewer");
     this.companyChanged(hello.viewers);
+    this.#typist.resume(link, hello.inputSeq);
     this.screen.granted(hello.rows, hello.cols);
     if (hello.role === "writer") link.resize(this.screen.room.rows, this.screen.room.cols);
     this.screen.terminal.focus();
