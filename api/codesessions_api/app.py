@@ -16,11 +16,14 @@ from prometheus_client import generate_latest
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from codesessions_api import openapi, session_routes, terminal_routes
+from codesessions_api import app_routes, build_routes, deploy_routes, openapi, session_routes, terminal_routes
 from codesessions_api.archivecache import ArchiveCache
 from codesessions_api.archived import Transcripts
+from codesessions_api.build_logs import BuildLogs
 from codesessions_api.caches import Caches
 from codesessions_api.context import Context, request_id
+from codesessions_api.deploy_caches import DeployCaches
+from codesessions_api.deploys import Deploys
 from codesessions_api.edge import Edge
 from codesessions_api.held import ClientGoneError
 from codesessions_api.metrics import Metrics
@@ -45,7 +48,10 @@ class Application:
         registry: RegistrySettings | None = None,
         cache: ArchiveCache | None = None,
     ) -> None:
-        """Without a client it connects to the cluster when it starts. `cache`: of transcripts from the registry."""
+        """Without a client it connects to the cluster when it starts; without a registry nothing is deployed.
+
+        `cache`: of transcripts from the registry.
+        """
         self._master_key, self._client, self._pty_base_url = master_key, client, pty_base_url
         self._registry, self._cache = registry, cache or ArchiveCache(Path(tempfile.gettempdir()) / "transcripts", 0)
         self.context: Context | None = None
@@ -75,16 +81,31 @@ class Application:
             transcripts = Transcripts(registry, self._cache)
             stack.push_async_callback(transcripts.close)
             service = Service(client, caches)
-            self.context = Context(service, caches, sidecars, transcripts, self._master_key, self._pty_base_url)
+            known = DeployCaches(client)
+            self.context = Context(
+                service,
+                caches,
+                sidecars,
+                transcripts,
+                self._master_key,
+                Deploys(client, known, configured=registry is not None),
+                BuildLogs(client, known, registry),
+                self._pty_base_url,
+            )
             app.include_router(routes(self.context))
             self.metrics.watch(caches)
             caches.start()
             stack.push_async_callback(caches.stop)
+            known.start()
+            stack.push_async_callback(known.stop)
             yield
 
     @property
     def _ready(self) -> bool:
-        return self.context is not None and self.context.caches.synced and not self.context.leaving.is_set()
+        context = self.context
+        if context is None or context.leaving.is_set():
+            return False
+        return context.caches.synced and context.deploys.caches.synced
 
     def _add_operations(self) -> None:
         @self.web.get("/healthz", include_in_schema=False)
@@ -107,6 +128,9 @@ def routes(context: Context) -> APIRouter:
     router = APIRouter(include_in_schema=False)
     session_routes.add(router, context)
     terminal_routes.add(router, context)
+    deploy_routes.add(router, context)
+    app_routes.add(router, context)
+    build_routes.add(router, context)
     return router
 
 

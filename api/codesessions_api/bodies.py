@@ -76,6 +76,12 @@ class Resize(Body):
     cols: int = Field(ge=1, le=10_000, description="Width in characters.")
 
 
+class RollBack(Body):
+    """Which revision to run."""
+
+    revision: int = Field(ge=1, le=2_000_000_000, description="Number of a revision that is kept.")
+
+
 Model = TypeVar("Model", bound=Body)
 
 

@@ -14,7 +14,9 @@ from fastapi import Request, Response
 
 from codesessions_api.archived import Transcripts
 from codesessions_api.auth import Caller, authenticate
+from codesessions_api.build_logs import BuildLogs
 from codesessions_api.caches import Caches
+from codesessions_api.deploys import Deploys
 from codesessions_api.problems import Problem, try_again
 from codesessions_api.service import Service
 from codesessions_api.sidecar import Sidecars
@@ -31,13 +33,15 @@ class Context:
     sidecars: Sidecars
     transcripts: Transcripts
     master_key: bytes
+    deploys: Deploys
+    build_logs: BuildLogs
     pty_base_url: str = ""
     clock: Callable[[], float] = time.time
     leaving: asyncio.Event = field(default_factory=asyncio.Event)
 
     def caller(self, request: Request, scope: Scope) -> Caller:
         """Who calls. Raises Problem 400, 401, 403, or 503 while the keys are not known yet."""
-        if not self.caches.synced:
+        if not (self.caches.synced and self.deploys.caches.synced):
             raise try_again(503, "not_ready", "This program has just started and does not know the cluster yet.")
         keys = request.headers.getlist("x-api-key")
         if len(keys) > 1:

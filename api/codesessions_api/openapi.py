@@ -10,6 +10,8 @@ from typing import Any
 
 from codesessions_api.codes import CODES
 from codesessions_api.context import BASE
+from codesessions_api.deploy_openapi import deploy_paths
+from codesessions_api.deploy_schemas import DEPLOY_SCHEMAS
 from codesessions_api.parameters import MAX_PAGE, MAX_SEQ, MAX_WAIT_SECONDS
 from codesessions_api.problems import MEDIA_TYPE
 from codesessions_api.schemas import SCHEMAS, number, ref, text
@@ -263,7 +265,11 @@ def document() -> Part:
         },
         "servers": [{"url": "/"}],
         "security": [{"ApiKey": []}],
-        "tags": [{"name": "code-sessions", "description": "Sessions and their terminals."}],
+        "tags": [
+            {"name": "code-sessions", "description": "Sessions and their terminals."},
+            {"name": "apps", "description": "What was deployed."},
+            {"name": "builds", "description": "Deploys: from files to a revision."},
+        ],
         "paths": {
             BASE: {"post": _CREATE, "get": _LIST},
             one: {"parameters": [_ID], "get": _GET, "delete": _COMPLETE},
@@ -271,9 +277,10 @@ def document() -> Part:
             one + "/output": {"parameters": [_ID], "get": _READ},
             one + "/resize": {"parameters": [_ID], "post": _RESIZE},
             one + "/tickets": {"parameters": [_ID], "post": _TICKET},
+            **deploy_paths(_operation, _ID, _PREFER, _APPLIED),
         },
         "components": {
-            "schemas": SCHEMAS,
+            "schemas": {**SCHEMAS, **DEPLOY_SCHEMAS},
             "securitySchemes": {
                 "ApiKey": {
                     "type": "apiKey",

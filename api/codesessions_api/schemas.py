@@ -22,11 +22,13 @@ def number(description: str, **more: Any) -> Schema:
     return {"type": "integer", "description": description, **more}
 
 
-def _null(schema: Schema) -> Schema:
+def nullable(schema: Schema) -> Schema:
+    """The same, or null."""
     return {**schema, "type": [schema["type"], "null"]}
 
 
-def _object(description: str, required: dict[str, Schema], optional: dict[str, Schema] | None = None) -> Schema:
+def object_of(description: str, required: dict[str, Schema], optional: dict[str, Schema] | None = None) -> Schema:
+    """An object with its members."""
     properties = {**required, **(optional or {})}
     return {"type": "object", "description": description, "required": list(required), "properties": properties}
 
@@ -42,7 +44,7 @@ _STATUS = text("How far it is.", enum=list(STATUSES))
 _TIME = text("RFC 3339, UTC.", "2025-02-01T14:25:01Z", format="date-time")
 _SEQ = number("1, 2, 3 ... without gaps for the life of the session.", minimum=1, maximum=MAX_SEQ)
 
-SESSION = _object(
+SESSION = object_of(
     "A session.",
     {
         "id": _ID,
@@ -52,44 +54,44 @@ SESSION = _object(
         "organizationId": text("Whose namespace it is in.", "org_demo"),
         "status": _STATUS,
         "workspaceId": _WORKSPACE,
-        "ptyEndpoint": _null(
+        "ptyEndpoint": nullable(
             text("Its terminal, a WebSocket; null until it is known.", "https://pty.example.com/cs_abc123")
         ),
         "createdAt": _TIME,
         "updatedAt": _TIME,
     },
     {
-        "reason": _null(text("Why it is so, as one word for programs.", "PullingImage")),
-        "message": _null(text("Why it is so, and what to do, for people.")),
-        "exitCode": _null(number("Of the shell, when it ended by itself.")),
+        "reason": nullable(text("Why it is so, as one word for programs.", "PullingImage")),
+        "message": nullable(text("Why it is so, and what to do, for people.")),
+        "exitCode": nullable(number("Of the shell, when it ended by itself.")),
     },
 )
-_CHUNK = _object(
+_CHUNK = object_of(
     "A piece of output.",
     {"seq": _SEQ, "createdAt": _TIME},
     {"text": text("What was printed."), "data": text("With `raw=base64`, in place of `text`: the exact bytes.")},
 )
-_EXIT = _object(
+_EXIT = object_of(
     "How the shell ended; null while it runs.",
-    {"code": _null(number("Its exit code.")), "signal": _null(number("The signal that killed it."))},
+    {"code": nullable(number("Its exit code.")), "signal": nullable(number("The signal that killed it."))},
 )
 SCHEMAS: dict[str, Schema] = {
     "CreateSession": CreateSession.model_json_schema(),
     "SendInput": SendInput.model_json_schema(),
     "Resize": Resize.model_json_schema(),
-    "Created": _object("A new session.", {"sessionId": _ID, "workspaceId": _WORKSPACE, "status": _STATUS}),
+    "Created": object_of("A new session.", {"sessionId": _ID, "workspaceId": _WORKSPACE, "status": _STATUS}),
     "Session": SESSION,
-    "SessionList": _object(
+    "SessionList": object_of(
         "A page of sessions.",
         {
             "items": {"type": "array", "items": ref("Session"), "description": "Newest first."},
-            "nextCursor": _null(text("The next page's `cursor`; null on the last page.")),
+            "nextCursor": nullable(text("The next page's `cursor`; null on the last page.")),
         },
     ),
-    "InputResult": _object(
+    "InputResult": object_of(
         "What was typed.", {"sent": {"type": "boolean", "const": True}, "bytes": number("In UTF-8.", minimum=0)}
     ),
-    "Output": _object(
+    "Output": object_of(
         "Output after a number.",
         {
             "sessionId": _ID,
@@ -99,14 +101,14 @@ SCHEMAS: dict[str, Schema] = {
         {
             "oldestSeq": number("The oldest chunk that is still kept.", minimum=1),
             "truncated": {"type": "boolean", "description": "Whether chunks after `afterSeq` are no longer kept."},
-            "exit": _null(_EXIT),
+            "exit": nullable(_EXIT),
         },
     ),
-    "Ticket": _object(
+    "Ticket": object_of(
         "A permission to connect to the terminal, for programs that cannot send headers.",
         {"ticket": text("Offer it as subprotocol `ticket.codesessions.dev.<ticket>`."), "expiresAt": _TIME},
     ),
-    "Problem": _object(
+    "Problem": object_of(
         "A refusal (RFC 9457).",
         {
             "type": text("Always about:blank; `code` tells problems apart."),
@@ -120,7 +122,7 @@ SCHEMAS: dict[str, Schema] = {
             "errors": {
                 "type": "array",
                 "description": "Where.",
-                "items": _object(
+                "items": object_of(
                     "One place.",
                     {"pointer": text("JSON pointer into the body, or a parameter's name."), "detail": text("What.")},
                 ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections.abc import Callable
 from typing import Any
 
 from codesessions_crds.names import is_session_name, session_id, workspace_id
@@ -82,13 +83,13 @@ def make_cursor(resource: Object) -> str:
     return base64.urlsafe_b64encode("\n".join(order(resource)).encode()).decode().rstrip("=")
 
 
-def read_cursor(text: str) -> tuple[str, str]:
+def read_cursor(text: str, is_name: Callable[[str], bool] = is_session_name) -> tuple[str, str]:
     """Where to go on. Raises Problem 422."""
     try:
         raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         created, name = raw.decode().split("\n")
     except (binascii.Error, ValueError) as error:
         raise bad_parameter("cursor", "must be nextCursor of the page before, unchanged") from error
-    if not _TIME.match(created) or not is_session_name(name):
+    if not _TIME.match(created) or not is_name(name):
         raise bad_parameter("cursor", "must be nextCursor of the page before, unchanged")
     return created, name

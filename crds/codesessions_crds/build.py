@@ -84,6 +84,9 @@ class BuildStatus(Resource):
         default=None, max_length=71, description="Digest of the artifact that keeps the log after the pod is gone."
     )
     pod: str | None = Field(default=None, max_length=253, description="The pod that builds, or built.")
+    containers: list[Annotated[str, Field(max_length=63)]] | None = Field(
+        default=None, max_length=16, description="Its containers, in the order in which their logs are read."
+    )
     attempts: int | None = Field(default=None, description="How often its pod was started.")
     revision: int | None = Field(default=None, description="The App's revision it became.")
     pruned: bool | None = Field(default=None, description="True: image, source and log were deleted to make room.")

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from codesessions_kube.errors import ConflictError, KubeError, NotFoundError
-from codesessions_kube.kinds import Kind
+from codesessions_kube.kinds import POD, Kind
 
 Object = dict[str, Any]
 
@@ -30,6 +30,8 @@ class MemoryKube:
         self.watched: list[str] = []
         """The resource versions that watches began at."""
         self.listed = 0
+        self.logs: dict[tuple[str, str, str], builtins.list[bytes]] = {}
+        """Blocks of the logs of containers, by namespace, pod and container."""
         self.silent = False
         """Whether reading an object gets no answer at all."""
         self._version = 100
@@ -90,6 +92,14 @@ class MemoryKube:
             if isinstance(event, Exception):
                 raise event
             yield event
+
+    async def log(self, namespace: str, pod: str, container: str, *, follow: bool = False) -> AsyncIterator[bytes]:
+        self._check("log", POD)
+        found = self.logs.get((namespace, pod, container))
+        if found is None:
+            raise NotFoundError(f"pods {pod} not found", status=404)
+        for block in found:
+            yield block
 
     async def create(self, kind: Kind, namespace: str | None, body: Object, *, manager: str) -> Object:
         self._check("create", kind)

@@ -23,6 +23,7 @@ from codesessions_api.app import Application
 from codesessions_api.main import Server, configuration
 from codesessions_crds.credentials import Ticket, verify_ticket, workspace_key
 from codesessions_crds.names import PTY_PORT
+from codesessions_oci.settings import RegistrySettings
 from jsonschema import Draft202012Validator
 
 from support.livekube import LiveKube
@@ -175,7 +176,9 @@ class Rest:
 
 
 @contextlib.asynccontextmanager
-async def serving(kube: LiveKube | None = None, *, request_limit: int = 4000) -> AsyncIterator[Rest]:
+async def serving(
+    kube: LiveKube | None = None, *, request_limit: int = 4000, registry: str = "http://127.0.0.1:1"
+) -> AsyncIterator[Rest]:
     """The API with organisation `demo`, a key for it, and a sidecar at an address of its own."""
     kube = kube or LiveKube()
     if not kube.objects:
@@ -184,7 +187,11 @@ async def serving(kube: LiveKube | None = None, *, request_limit: int = 4000) ->
     sidecar = FakeSidecar()
     await sidecar.start()
     application = Application(
-        MASTER_KEY, cast("Any", kube), pty_base_url="https://pty.test", request_limit=request_limit
+        MASTER_KEY,
+        cast("Any", kube),
+        pty_base_url="https://pty.test",
+        request_limit=request_limit,
+        registry=RegistrySettings.read({"CODESESSIONS_REGISTRY_URL": registry}),
     )
     config = configuration(application, ("127.0.0.1", 0))
     config.load()
@@ -198,7 +205,7 @@ async def serving(kube: LiveKube | None = None, *, request_limit: int = 4000) ->
             context = application.context
             assert context is not None
             if not kube.away:
-                await until("the caches are filled", lambda: context.caches.synced)
+                await until("the caches are filled", lambda: context.caches.synced and context.deploys.caches.synced)
             yield rest
     finally:
         await server.shutdown()
@@ -211,7 +218,7 @@ seen_codes: Counter[str] = Counter()
 
 def check_documented(method: str, path: str, answer: Answer) -> None:
     """Whether the OpenAPI document knows of such an answer to such a call, and its form."""
-    template = re.sub(r"(/api/v1/code-sessions)/[^/]+", r"\1/{id}", path.partition("?")[0])
+    template = re.sub(r"(/api/v1/(?:code-sessions|apps|builds))/[^/]+", r"\1/{id}", path.partition("?")[0])
     item = DOCUMENT["paths"].get(template, {})
     operation = item.get(method.lower())
     if operation is None:
@@ -223,7 +230,9 @@ def check_documented(method: str, path: str, answer: Answer) -> None:
     if not documented.get("content"):
         assert answer.text == b""
         return
-    content = documented["content"][kind]
+    content = documented["content"][kind.partition(";")[0]]
+    if kind.startswith("text/"):
+        return
     Draft202012Validator({**content["schema"], "components": DOCUMENT["components"]}).validate(answer.json)
     if answer.status >= 400:
         seen_codes[answer.code] += 1

@@ -35,6 +35,7 @@ from codesessions_operator.desired.common import is_owned
 Object = dict[str, Any]
 STEPS = 4
 APPLY_EVERY = 600.0
+KEYED_FOR = timedelta(hours=24)
 _KINDS: dict[str, Kind] = {each.kind: each for each in (DEPLOYMENT, SERVICE, INGRESS, HTTP_ROUTE)}
 _log = logging.getLogger(__name__)
 
@@ -335,8 +336,12 @@ class AppReconciler:
         """Delete the Builds that nobody needs; what they left in the registry goes with them."""
         kept = {each.build for each in state.status.revisions or () if each.build}
         limit = state.record.application.spec.revision_history_limit
-        found = superfluous(state.builds, kept, limit)
+        found = [each for each in superfluous(state.builds, kept, limit) if not (each.keyed and each.status.pruned)]
         for build in found:
+            if build.keyed and self._clock() - build.created < KEYED_FOR:
+                status = build.status.model_copy(update={"pruned": True})
+                await self._write_build(build, replace(build, status=status))
+                continue
             try:
                 await self._client.delete(BUILD, build.namespace, build.name, uid=build.uid)
             except (NotFoundError, ConflictError):

@@ -8,6 +8,7 @@ from typing import Any
 
 from codesessions_crds.app import App, AppStatus
 from codesessions_crds.build import Build, BuildStatus
+from codesessions_crds.names import KEY_LABEL
 from pydantic import ValidationError
 
 from codesessions_operator.apps.objects import Application
@@ -53,6 +54,7 @@ def build_record(resource: Object) -> BuildRecord | None:
         generation=metadata.get("generation", 0),
         spec=model.spec,
         status=model.status or BuildStatus(),
+        keyed=KEY_LABEL in (metadata.get("labels") or {}),
     )
 
 

@@ -185,7 +185,10 @@ class Builder:
         except InvalidError as error:
             return self._end(build, "PodInvalid", f"The build pod is not valid: {error.message}")
         self._pods.put(pod)
-        found = build.status.model_copy(update={"pod": build.name, "attempts": (build.status.attempts or 0) + 1})
+        spec = body["spec"]
+        names = [each["name"] for each in (*spec.get("initContainers", ()), *spec["containers"])]
+        tries = (build.status.attempts or 0) + 1
+        found = build.status.model_copy(update={"pod": build.name, "containers": names, "attempts": tries})
         return Step(self._at(build, BuildPhase.BUILDING, "Building", "The build pod is being started.", found))
 
     async def _built(self, build: BuildRecord, facts: BuildFacts) -> Step:

@@ -30,6 +30,8 @@ def needed(apps: Iterable[Object], builds: Iterable[Object]) -> set[str]:
             found |= {_digest_of(revision.get("image")), str(revision.get("sourceDigest"))}
     for build in builds:
         status = build.get("status") or {}
+        if status.get("pruned"):
+            continue
         found |= {str(status.get(name)) for name in ("sourceDigest", "logDigest")}
         found |= {_digest_of(status.get("image")), str((build.get("spec") or {}).get("sourceDigest"))}
     return found
@@ -82,7 +84,10 @@ class Janitor:
     def _is_kept(self, namespace: str, name: str, tag: str) -> bool:
         if name not in SHARED and self._apps.get(namespace, name) is None:
             return False
-        return re.fullmatch(BUILD_NAME_PATTERN, tag) is None or self._builds.get(namespace, tag) is not None
+        build = self._builds.get(namespace, tag)
+        if re.fullmatch(BUILD_NAME_PATTERN, tag) is None:
+            return True
+        return build is not None and not (build.get("status") or {}).get("pruned")
 
     async def _delete(self, namespace: str, repository: str, tag: str) -> int:
         try:

@@ -25,6 +25,8 @@ class BuildRecord:
     generation: int
     spec: BuildSpec
     status: BuildStatus
+    keyed: bool = False
+    """Whether an Idempotency-Key named it: its record, without what it left in the registry, is kept for a day."""
 
     @property
     def order(self) -> tuple[datetime, str]:

@@ -14,7 +14,7 @@ import pytest
 from codesessions_api import bodies, http11
 from codesessions_api.codes import CODES
 from codesessions_kube.errors import ForbiddenError, InvalidError, KubeError, UnavailableError
-from codesessions_kube.kinds import API_KEY, CODE_SESSION
+from codesessions_kube.kinds import API_KEY, APP, BUILD, CODE_SESSION
 from support.livekube import LiveKube
 from support.restapi import BASE, ONE, Answer, Rest, serving, until
 
@@ -126,6 +126,40 @@ async def overloaded(_: Rest) -> Answer:
         return answer
 
 
+DEPLOY = f"{ONE}/deploy"
+APPS, BUILDS = "/api/v1/apps", "/api/v1/builds"
+
+
+async def deployed(rest: Rest) -> Answer:
+    return await rest.call("POST", DEPLOY)
+
+
+async def without_registry(_: Rest) -> Answer:
+    async with serving(registry="") as rest:
+        await rest.kube.add_session()
+        return await deployed(rest)
+
+
+async def taken_app(rest: Rest) -> Answer:
+    spec = {"image": "x@sha256:" + "0" * 64}
+    await rest.kube.create(APP, "demo", {"metadata": {"name": "app-abc123"}, "spec": spec}, manager="t")
+    return await deployed(rest)
+
+
+async def to_a_revision_that_is_not_kept(rest: Rest) -> Answer:
+    app = (await deployed(rest)).json["appId"]
+    return await rest.call("POST", f"{APPS}/{app}/rollback", {"revision": 9})
+
+
+async def in_build_phase(rest: Rest, method: str, path: str, **status: Any) -> Answer:
+    build = (await deployed(rest)).json["buildId"]
+    name = build.replace("_", "-")
+    await rest.kube.patch(BUILD, "demo", name, {"status": status}, manager="t")
+    known = rest.application.context.deploys.caches.builds  # type: ignore[union-attr]
+    await until("it is told", lambda: (known.get("demo", name) or {}).get("status"))
+    return await rest.call(method, f"{BUILDS}/{build}{path}")
+
+
 RBAC = 'codesessions.codesessions.dev is forbidden: User "system:x" cannot create resource "codesessions"'
 SCENARIOS: dict[str, Scenario] = {
     "malformed_json": call("POST", BASE, b"{"),
@@ -138,6 +172,13 @@ SCENARIOS: dict[str, Scenario] = {
     "forbidden_by_cluster": refused("create", ForbiddenError("admission webhook denied it", status=403)),
     "not_found": call("GET", "/api/v1/nothing", check=False),
     "session_not_found": call("GET", f"{BASE}/cs_nosuch"),
+    "app_not_found": call("GET", f"{APPS}/app_nosuch"),
+    "build_not_found": call("GET", f"{BUILDS}/bld_nosuch"),
+    "revision_not_found": to_a_revision_that_is_not_kept,
+    "app_taken": taken_app,
+    "build_finished": lambda rest: in_build_phase(rest, "POST", "/cancel", phase="Succeeded"),
+    "deploy_not_configured": without_registry,
+    "registry_unavailable": lambda rest: in_build_phase(rest, "GET", "/logs", logDigest="sha256:" + "0" * 64),
     "method_not_allowed": call("PUT", ONE, check=False),
     "request_timeout": too_slow,
     "session_not_running": lambda rest: in_phase(rest, "Creating"),

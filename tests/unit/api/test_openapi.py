@@ -5,8 +5,11 @@ from codesessions_api import openapi
 from codesessions_api.app import routes
 from codesessions_api.archivecache import ArchiveCache
 from codesessions_api.archived import Transcripts
+from codesessions_api.build_logs import BuildLogs
 from codesessions_api.caches import Caches
 from codesessions_api.context import Context
+from codesessions_api.deploy_caches import DeployCaches
+from codesessions_api.deploys import Deploys
 from codesessions_api.service import Service
 from codesessions_api.sidecar import Sidecars
 from openapi_spec_validator import validate
@@ -16,7 +19,10 @@ from openapi_spec_validator import validate
 async def context() -> Context:
     caches = Caches(object())  # type: ignore[arg-type]  # the document needs no cluster
     transcripts = Transcripts(None, ArchiveCache(Path("/nowhere"), 0))
-    return Context(Service(object(), caches), caches, Sidecars(b"k" * 32), transcripts, b"k" * 32)  # type: ignore[arg-type]
+    known = DeployCaches(object())  # type: ignore[arg-type]
+    service, sidecars = Service(object(), caches), Sidecars(b"k" * 32)  # type: ignore[arg-type]
+    deploys, logs = Deploys(object(), known, configured=True), BuildLogs(object(), known, None)  # type: ignore[arg-type]
+    return Context(service, caches, sidecars, transcripts, b"k" * 32, deploys, logs)
 
 
 def test_the_document_is_valid() -> None:

@@ -1,0 +1,202 @@
+"""What the API does with Apps and Builds, apart from HTTP."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from codesessions_crds.names import (
+    API_MANAGER,
+    API_VERSION,
+    KEY_LABEL,
+    app_of_session,
+    name_of_app,
+    name_of_build,
+    new_build_name,
+)
+from codesessions_kube.client import KubeClient
+from codesessions_kube.errors import ConflictError, KubeError, NotFoundError
+from codesessions_kube.kinds import APP, BUILD, Kind
+from codesessions_kube.store import Object
+from codesessions_kube.watchcache import WatchCache
+
+from codesessions_api import deploy_views
+from codesessions_api.auth import Caller
+from codesessions_api.deploy_caches import DeployCaches
+from codesessions_api.problems import Problem, of_kube, try_again
+
+KEY_LIFE = timedelta(hours=24)
+_MOST_REPEATS = 32
+
+
+class Deploys:
+    """Apps and Builds of the caller's organisation. Every call raises Problem."""
+
+    def __init__(
+        self,
+        client: KubeClient,
+        caches: DeployCaches,
+        *,
+        configured: bool,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.caches, self._client, self._configured, self._now = caches, client, configured, now
+
+    async def deploy(self, caller: Caller, session: Object, key: str | None) -> tuple[Object, Object]:
+        """A Build of a session's files, and the App it is for. The same `key` within 24 hours: the same Build."""
+        if not self._configured:
+            detail = "This installation has no registry, so nothing can be deployed: set the chart's `registry`."
+            raise Problem(501, "deploy_not_configured", detail)
+        name = session["metadata"]["name"]
+        app = await self._app(caller, name)
+        spec = {
+            "appName": app["metadata"]["name"],
+            "sessionName": name,
+            "userId": caller.user_id,
+            "requestedAt": self._now().strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        }
+        build = await self._build(caller, app, session["metadata"]["uid"], spec, key)
+        if app["spec"].get("revision") is not None and deploy_views.build_status(build) not in deploy_views.FINISHED:
+            app = await self._patch(caller, APP, app["metadata"]["name"], {"spec": {"revision": None}})
+        return app, build
+
+    async def _app(self, caller: Caller, session: str) -> Object:
+        """The one App of a session, made now or there already."""
+        name = app_of_session(session)
+        metadata = {"name": name, "namespace": caller.namespace}
+        body = {"apiVersion": API_VERSION, "kind": APP.kind, "metadata": metadata, "spec": {"sessionName": session}}
+        found = self.caches.apps.get(caller.namespace, name)
+        try:
+            if found is None:
+                found = await self._client.create(APP, caller.namespace, body, manager=API_MANAGER)
+                self.caches.apps.put(found)
+        except ConflictError:
+            found = await self._read(APP, self.caches.apps, caller.namespace, name)
+        except KubeError as error:
+            raise of_kube(error) from error
+        if found is None or found["metadata"].get("deletionTimestamp"):
+            raise try_again(503, "kubernetes_unavailable", "The App is being deleted.")
+        if found["spec"].get("sessionName") != session:
+            raise Problem(409, "app_taken", f"App {name} exists and is not of this session: delete it first.")
+        return found
+
+    async def _build(self, caller: Caller, app: Object, uid: str, spec: Object, key: str | None) -> Object:
+        owner = {
+            "apiVersion": API_VERSION,
+            "kind": APP.kind,
+            "name": app["metadata"]["name"],
+            "uid": app["metadata"]["uid"],
+            "controller": True,
+            "blockOwnerDeletion": False,
+        }
+        for number in range(_MOST_REPEATS):
+            name = new_build_name() if key is None else build_name(caller.namespace, uid, key, number)
+            metadata: Object = {"name": name, "namespace": caller.namespace, "ownerReferences": [owner]}
+            if key is not None:
+                metadata["labels"] = {KEY_LABEL: "true"}
+            body = {"apiVersion": API_VERSION, "kind": BUILD.kind, "metadata": metadata, "spec": spec}
+            try:
+                made = await self._client.create(BUILD, caller.namespace, body, manager=API_MANAGER)
+            except ConflictError:
+                known = await self._read(BUILD, self.caches.builds, caller.namespace, name)
+                if key is not None and known is not None and self._is_young(known):
+                    return known
+                continue
+            except KubeError as error:
+                raise of_kube(error) from error
+            self.caches.builds.put(made)
+            return made
+        raise try_again(503, "kubernetes_unavailable", "The cluster is busy with other deploys.")
+
+    def _is_young(self, build: Object) -> bool:
+        made = datetime.fromisoformat(build["metadata"]["creationTimestamp"])
+        return self._now() - made < KEY_LIFE
+
+    async def app(self, caller: Caller, identity: str) -> Object:
+        """An App, 404 without it."""
+        name = name_of_app(identity)
+        found = await self._read(APP, self.caches.apps, caller.namespace, name) if name else None
+        if found is None:
+            raise Problem(404, "app_not_found", f"There is no app {identity[:64]!r}.")
+        return found
+
+    async def build(self, caller: Caller, identity: str) -> Object:
+        """A Build, 404 without it."""
+        name = name_of_build(identity)
+        found = await self._read(BUILD, self.caches.builds, caller.namespace, name) if name else None
+        if found is None:
+            raise Problem(404, "build_not_found", f"There is no build {identity[:64]!r}.")
+        return found
+
+    async def delete(self, caller: Caller, identity: str) -> None:
+        """Delete an App; its pods, Builds and artifacts follow."""
+        app = await self.app(caller, identity)
+        name, uid = app["metadata"]["name"], app["metadata"]["uid"]
+        try:
+            await self._client.delete(APP, caller.namespace, name, uid=uid)
+        except (NotFoundError, ConflictError):
+            return
+        except KubeError as error:
+            raise of_kube(error) from error
+
+    async def roll_back(self, caller: Caller, identity: str, revision: int) -> Object:
+        """Run a revision that is kept."""
+        app = await self.app(caller, identity)
+        known = [each["number"] for each in app["status"].get("revisions") or ()]
+        if revision not in known:
+            there = ", ".join(map(str, known)) or "none"
+            raise Problem(404, "revision_not_found", f"There is no revision {revision}; there are: {there}.")
+        return await self._patch(caller, APP, app["metadata"]["name"], {"spec": {"revision": revision}})
+
+    async def cancel(self, caller: Caller, identity: str) -> Object:
+        """Stop a Build. One that was cancelled already stays so."""
+        build = await self.build(caller, identity)
+        if build["spec"].get("cancelled"):
+            return build
+        status = deploy_views.build_status(build)
+        if status in deploy_views.FINISHED:
+            raise Problem(409, "build_finished", f"The build is {status}; there is nothing to cancel.")
+        return await self._patch(caller, BUILD, build["metadata"]["name"], {"spec": {"cancelled": True}})
+
+    async def until_finished(self, build: Object, seconds: float) -> Object:
+        """Wait until a Build has ended, at most `seconds`; returns it as it is then."""
+        metadata = build["metadata"]
+        found = await self.caches.builds.wait_for(
+            metadata["namespace"],
+            metadata["name"],
+            lambda item: item is None or deploy_views.build_status(item) in deploy_views.FINISHED,
+            seconds=seconds,
+        )
+        return found or build
+
+    async def _patch(self, caller: Caller, kind: Kind, name: str, patch: Object) -> Object:
+        cache = self.caches.apps if kind is APP else self.caches.builds
+        try:
+            changed = await self._client.patch(kind, caller.namespace, name, patch, manager=API_MANAGER)
+        except NotFoundError as error:
+            raise Problem(404, f"{kind.kind.lower()}_not_found", f"{name} is gone.") from error
+        except KubeError as error:
+            raise of_kube(error) from error
+        cache.put(changed)
+        return changed
+
+    async def _read(self, kind: Kind, cache: WatchCache, namespace: str, name: str) -> Object | None:
+        """From the cache, or, as another replica may have made it a moment ago, from the API server."""
+        found = cache.get(namespace, name)
+        if found is not None:
+            return found
+        try:
+            found = await self._client.get(kind, namespace, name)
+        except NotFoundError:
+            return None
+        except KubeError as error:
+            raise of_kube(error) from error
+        cache.put(found)
+        return cache.get(namespace, name) or found
+
+
+def build_name(namespace: str, uid: str, key: str, number: int) -> str:
+    """A Build's name by session and Idempotency-Key, the same at every replica. `number`: after 24 h a next one."""
+    digest = hashlib.sha256("\0".join((namespace, uid, key, str(number))).encode()).hexdigest()
+    return f"bld-{digest[:24]}"
