@@ -22,6 +22,7 @@ export class Visit {
   #after: number | null = null;
   /** Chunks up to here are older than this page. */
   #replayed = 0;
+  #wantsOutput = false;
   #pause = FIRST_PAUSE_MS;
   #wake: () => void = () => {};
   /** Whether only looking on is possible. */
@@ -97,22 +98,43 @@ export class Visit {
         await this.#sleep(SUSPENDED_POLL_MS);
         return false;
       default:
-        this.#over(session);
-        return true;
+        return await this.#over(session);
     }
   }
 
-  /** The session has ended; what is on the screen stays there. */
-  #over(session: Session): void {
+  /** The session has ended. What is on the screen stays there; nothing on it: what is kept of its output can be shown. */
+  async #over(session: Session): Promise<boolean> {
     const failed = session.status === "failed";
+    const tone = failed ? "bad" : "quiet";
     const how = session.exitCode === null ? "" : ` with exit code ${session.exitCode}`;
     const title = failed ? "The session has failed" : `The session has ended${how}`;
     const advice = failed ? "Create a new session once the cause is removed." : "Create a new session to go on.";
-    view.showState(failed ? "bad" : "quiet", failed ? "Failed" : "Completed");
+    view.showState(tone, failed ? "Failed" : "Completed");
     this.readOnlyChanged(true);
     const words = failed && session.message ? `${session.message} ${advice}` : advice;
-    if (this.#after === null) view.showPanel(failed ? "bad" : "quiet", title, words);
-    else view.showBanner(failed ? "bad" : "quiet", `${title}. ${words}`);
+    if (this.#after === null && !this.#wantsOutput) {
+      await new Promise<void>((resolve) => view.showPanel(tone, title, words, "Show its output", resolve));
+      this.#wantsOutput = true;
+    }
+    if (this.#after === null && !this.#tickets.hasKey) {
+      await this.#needKey("");
+      return false;
+    }
+    if (this.#after === null && !(await this.#showOutput(session.id))) {
+      view.showPanel(tone, title, `${words} Its output is not kept here.`);
+      return true;
+    }
+    view.hidePanel();
+    view.showBanner(tone, `${title}. ${words}`);
+    return true;
+  }
+
+  /** Show what is kept of a session that has ended; whether there is anything. */
+  async #showOutput(id: string): Promise<boolean> {
+    view.showPanel("busy", "Reading the output", "");
+    this.screen.granted(this.screen.room.rows, this.screen.room.cols);
+    const show = (text: string): Promise<void> => new Promise((done) => this.screen.write(text, true, done));
+    return (await this.#tickets.transcript(id, show)) > 0;
   }
 
   async #attach(ticket: string): Promise<boolean> {

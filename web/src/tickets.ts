@@ -100,6 +100,34 @@ export class Tickets {
     }
   }
 
+  /** Whether the key itself is at hand, as the REST API wants it. */
+  get hasKey(): boolean {
+    return this.#key !== null;
+  }
+
+  /**
+   * The output of a session that has ended, page by page, if the REST API is at this origin and still has it. The number
+   * of chunks it gave; 0 if there are none to be had.
+   */
+  async transcript(id: string, show: (text: string) => Promise<void>): Promise<number> {
+    let after = 0;
+    while (this.#key !== null) {
+      const answer = await fetch(`/api/v1/code-sessions/${id}/output?afterSeq=${after}`, {
+        headers: { "X-API-Key": this.#key },
+        cache: "no-store",
+        redirect: "error",
+      });
+      if (!answer.ok || !(answer.headers.get("Content-Type") ?? "").includes("json")) break;
+      const page = (await answer.json()) as { chunks: { seq: number; text: string }[]; lastSeq: number };
+      for (const chunk of page.chunks) {
+        after = chunk.seq;
+        await show(chunk.text);
+      }
+      if (page.chunks.length === 0 || after >= page.lastSeq) break;
+    }
+    return after;
+  }
+
   async #ask(headers: Record<string, string>): Promise<Grant> {
     const answer = await fetch(this.#url, {
       method: "POST",

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 from codesessions_api.tickets import ticket_for
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Route, expect
 from support.browser import PHONE, WebTerminal, with_webgl
 from support.faultyproxy import FaultyProxy
 from support.sidecar import SESSION_ID, SESSION_UID, Rig
@@ -195,6 +195,30 @@ def test_the_end_is_told_with_its_exit_code_now_and_later(running: WebGateway, t
     found.page.reload()
     found.state("Completed")
     expect(found.page.locator("#panel-heading")).to_have_text("The session has ended with exit code 7")
+    found.page.get_by_role("button", name="Show its output").click()  # by the REST API, which is not at this gateway
+    found.unlock(running.key.text)
+    expect(found.page.locator("#panel-text")).to_contain_text("not kept here")
+
+
+def test_what_is_kept_of_the_output_of_a_session_that_has_ended_can_be_read(
+    running: WebGateway, terminal: Open
+) -> None:
+    running.set_session("Completed", exitCode=0)
+    found = terminal()
+
+    def kept(route: Route) -> None:
+        after = int(route.request.url.partition("afterSeq=")[2])
+        assert route.request.headers["x-api-key"] == running.key.text
+        chunks = [{"seq": after + 1, "text": f"chunk {after + 1}\r\n"}] if after < 3 else []
+        route.fulfill(json={"sessionId": SESSION_ID, "chunks": chunks, "lastSeq": 3})
+
+    found.page.route("**/api/v1/code-sessions/*/output*", kept)
+    found.unlock(running.key.text)
+    found.page.get_by_role("button", name="Show its output").click()
+    found.shown("chunk 3")
+    assert [line for line in found.lines() if line] == ["chunk 1", "chunk 2", "chunk 3"]
+    expect(found.page.locator("#banner")).to_contain_text("exit code 0")
+    assert found.complaints == []
 
 
 def test_a_failed_session_says_why(gateway: WebGateway, terminal: Open) -> None:

@@ -1,0 +1,56 @@
+"""A session's address opened in a real browser, through the ingress of the real cluster."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from codesessions_dev.envfile import Access
+from playwright.sync_api import Browser, expect
+from support.browser import WebTerminal, chromium
+from support.kubectl import Kubectl
+from support.session import Sessions
+
+SYSTEM = ("-n", "codesessions-system")
+
+
+@pytest.fixture(scope="module")
+def opened() -> Iterator[Browser]:
+    """A browser, no longer than needed: while it is open this thread has an event loop, and async tests cannot run."""
+    with chromium() as made:
+        yield made
+
+
+def test_the_address_of_a_session_is_a_terminal(
+    access: Access, kubectl: Kubectl, sessions: Sessions, opened: Browser
+) -> None:
+    session = sessions.create("web")
+    page = WebTerminal(opened, session.get()["ptyEndpoint"], ignore_https_errors=True)
+    try:
+        page.open().unlock(access.api_key)
+        page.state("Connected")
+        page.type("echo $((6 * 7))-in-a-pod")
+        page.shown("42-in-a-pod")
+        page.page.reload()
+        page.state("Connected")
+        page.shown("42-in-a-pod")
+        assert page.complaints == []
+
+        page.type("for i in $(seq 1 40); do printf 'n%s ' $i; sleep 0.1; done; echo")
+        page.shown("n5 ")
+        kubectl(*SYSTEM, "delete", "pod", "-l", "app.kubernetes.io/component=gateway", "--wait=false")
+        page.shown("n40", seconds=60)
+        page.state("Connected", seconds=60)
+        shown = re.findall(r"n\d+(?= )", "".join(page.lines()))
+        assert shown == [f"n{number}" for number in range(1, 41)]
+
+        page.type("exit 7")
+        page.state("Completed")
+        session.until_phase("completed")
+        page.page.reload()
+        page.state("Completed", seconds=30)
+        expect(page.page.locator("#panel-heading")).to_have_text("The session has ended with exit code 7")
+        assert not [url for url in page.asked if access.api_key in url]
+    finally:
+        page.close()
