@@ -78,9 +78,14 @@ def add(router: APIRouter, context: Context) -> None:
             if found is None:
                 found = await ask(0)
         except Problem as problem:
-            if problem.code != "terminal_unavailable" or status not in views.FINISHED:
+            resource = await service.get(caller, request.path_params["id"])  # it may have ended while it was waited for
+            if problem.code != "terminal_unavailable" or views.status_of(resource) not in views.FINISHED:
                 raise
-            found = archived.without_pod(await service.get(caller, request.path_params["id"]))
+            found = (
+                await context.transcripts.output(resource, after=after, limit=most, raw=raw)
+                if archived.is_archived(resource)
+                else archived.without_pod(resource)
+            )
         return json_response({"sessionId": request.path_params["id"], **found}, headers=patience.applied)
 
     @router.post(BASE + "/{id}/resize")

@@ -157,6 +157,16 @@ async def test_a_long_poll_outlives_the_sidecars_restart(running: Rest) -> None:
     assert (await asyncio.wait_for(waiting, 5)).json["chunks"] == PAGE["chunks"]
 
 
+async def test_a_long_poll_learns_that_the_session_ended_meanwhile(running: Rest) -> None:
+    held = Held(running)
+    waiting = asyncio.create_task(running.call("GET", f"{ONE}/output", Prefer="wait=30"))
+    await held.asked.wait()
+    await running.call("DELETE", ONE)
+    await running.kube.set_status(phase="Completed")
+    await running.sidecar.stop()
+    assert (await asyncio.wait_for(waiting, 10)).code == "output_gone"
+
+
 @pytest.mark.parametrize(("body", "status"), [({"text": "x"}, 503), ({"text": "x", "inputSeq": 1}, 200)])
 async def test_only_numbered_input_is_sent_again_when_it_is_not_known_whether_it_came(
     running: Rest, body: dict[str, Any], status: int
