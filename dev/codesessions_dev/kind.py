@@ -51,6 +51,14 @@ class KindCluster:
         return ""
 
     @property
+    def build_env(self) -> dict[str, str]:
+        return {}  # its nodes have Docker's network
+
+    @property
+    def build_ca(self) -> str:
+        return ""
+
+    @property
     def helm(self) -> Path:
         found = shutil.which("helm")
         if found:

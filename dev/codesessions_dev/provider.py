@@ -44,5 +44,13 @@ class Provider(Protocol):
         """URL of the cluster's registry, as pods and nodes reach it; empty without one."""
 
     @property
+    def build_env(self) -> dict[str, str]:
+        """What build pods are told of the way to package indexes (chart: build.env)."""
+
+    @property
+    def build_ca(self) -> str:
+        """Certificates that build pods trust, PEM; empty: those of their image (chart: build.caBundle)."""
+
+    @property
     def helm(self) -> Path:
         """The Helm 4 program."""

@@ -22,6 +22,7 @@ from codesessions_dev.local import (
     components,
     configs,
     doctor,
+    egress,
     network,
     pki,
     teardown,
@@ -50,6 +51,7 @@ class LocalCluster:
         self.layout = layout
         self._supervisor = Supervisor(layout)
         self._built: binaries.Binaries | None = None
+        self._found_indexes: dict[str, str] | None = None
 
     # -- what others need of it
 
@@ -64,6 +66,14 @@ class LocalCluster:
     @property
     def registry(self) -> str:
         return f"http://{self.layout.node_ip}:5000/codesessions"
+
+    @property
+    def build_env(self) -> dict[str, str]:
+        return egress.variables(self.layout, self._indexes())
+
+    @property
+    def build_ca(self) -> str:
+        return egress.certificates()
 
     @property
     def helm(self) -> Path:
@@ -125,6 +135,7 @@ class LocalCluster:
             self._start(components.kubelet(self.layout, programs))
             self._start(components.proxy(self.layout, programs))
             self._start(components.registry(self.layout, programs))
+            self._start(components.egress(self.layout, programs))
             self._apply_addons(programs)
             self._start(components.coredns(self.layout, programs))
             self._start(components.provisioner(self.layout, programs))
@@ -146,6 +157,11 @@ class LocalCluster:
             return condition()
 
         wait_until(what, holds, seconds=seconds, hint=f"See {self._supervisor.log(daemon)}")
+
+    def _indexes(self) -> dict[str, str]:
+        if self._found_indexes is None:
+            self._found_indexes = egress.indexes()
+        return self._found_indexes
 
     def _programs(self) -> Programs:
         if self._built is None:
@@ -178,6 +194,7 @@ class LocalCluster:
         (etc / "registry.json").write_text(configs.registry(layout))
         (etc / "audit.json").write_text(configs.audit())
         (etc / "forwarder.json").write_text(configs.forwarder(layout))
+        (etc / "egress.json").write_text(egress.config(layout, egress.hosts(self._indexes())))
         if not (etc / "envoy.json").exists():
             xds = ["--xds-address=127.0.0.1", "--xds-port=8001", "--xds-resource-version=v3"]
             admin = f"--admin-address={layout.run}/envoy-admin.sock"

@@ -225,3 +225,9 @@ def forwarder(layout: Layout, programs: Programs) -> Daemon:
         ],
         host_netns_fd=True,
     )
+
+
+def egress(layout: Layout, programs: Programs) -> Daemon:
+    """Listens in the cluster's network namespace and connects in this machine's."""
+    words = ["--log-level", "warn", "--use-dynamic-base-id", "--concurrency", "1"]
+    return Daemon("egress", [programs.envoy, "-c", layout.etc / "egress.json", *words], outside=True)

@@ -17,12 +17,13 @@ from codesessions_dev.say import DevError
 
 @dataclass(frozen=True)
 class Daemon:
-    """What to run. `host_netns_fd` passes this machine's network namespace to it as file descriptor 9."""
+    """What to run. `host_netns_fd` passes this machine's network namespace as descriptor 9; `outside` runs it there."""
 
     name: str
     argv: Sequence[str | Path]
     env: Mapping[str, str] = field(default_factory=dict)
     host_netns_fd: bool = False
+    outside: bool = False
 
 
 def _start_time(pid: int) -> str | None:
@@ -78,7 +79,7 @@ class Supervisor:
         fresh = self._folder / f"{daemon.name}.new"
         fresh.unlink(missing_ok=True)
         argv = [str(word) for word in daemon.argv]
-        enter = ["nsenter", f"--net={self._layout.netns}", "--", *argv]
+        enter = argv if daemon.outside else ["nsenter", f"--net={self._layout.netns}", "--", *argv]
         script = 'echo "$$" >"$0"; exec "$@"'
         descriptor = os.open("/proc/self/ns/net", os.O_RDONLY)
         try:

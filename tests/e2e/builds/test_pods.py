@@ -6,7 +6,7 @@ import json
 import secrets
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -33,6 +33,7 @@ class Builds:
     kubectl: Kubectl
     settings: BuildSettings
     outside: RegistrySettings
+    cluster: LocalCluster
     count: int = 0
     log: str = ""
     seconds: float = 0.0
@@ -112,7 +113,7 @@ def builds(access: Access) -> Iterator[Builds]:
         {"CODESESSIONS_REGISTRY_URL": f"http://127.0.0.1:{cluster.layout.ports.registry}/{path}"}
     )
     assert outside is not None
-    yield Builds(kubectl, settings, outside)
+    yield Builds(kubectl, settings, outside, cluster)
     kubectl("delete", "namespace", kubectl.namespace, "--wait=false")
 
 
@@ -160,3 +161,28 @@ async def test_packages_without_a_way_to_an_index_fail_with_the_value_to_set(bui
     facts = await builds.run({"main.py": main, "requirements.txt": "flask\n"})
     assert (facts.state, facts.result.code) == (BuildState.FAILED, "no_package_index"), builds.log
     assert "build.env" in facts.result.error
+
+
+async def test_packages_come_by_the_proxy_that_build_env_names(builds: Builds) -> None:
+    env = builds.cluster.build_env
+    if not env:
+        pytest.skip("this machine has no package index")
+    bundle = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "bundle"}}
+    builds.kubectl.apply({**bundle, "data": {"ca.crt": builds.cluster.build_ca}})
+    without = builds.settings
+    builds.settings = replace(without, env=tuple(env.items()), ca_bundle_config_map="bundle")
+    try:
+        main = "from flask import Flask\napp = Flask(__name__)\n@app.get('/')\ndef page(): return 'flask here'\n"
+        facts = await builds.run({"main.py": main, "requirements.txt": "flask\n"})
+        assert facts.state is BuildState.DONE, (facts, builds.log)
+        assert "flask here" in builds.fetch(builds.serve(facts.result.image_digest))
+        package = {"dependencies": {"left-pad": "1.3.0"}, "scripts": {"start": "node s.js"}}
+        server = (
+            "const pad = require('left-pad');\n"
+            "require('http').createServer((_, res) => res.end(pad('node', 6, '.'))).listen(process.env.PORT);\n"
+        )
+        facts = await builds.run({"package.json": json.dumps(package), "s.js": server})
+        assert facts.state is BuildState.DONE, (facts, builds.log)
+        assert "..node" in builds.fetch(builds.serve(facts.result.image_digest))
+    finally:
+        builds.settings = without
