@@ -49,7 +49,7 @@ class Provider(Protocol):
 
     @property
     def build_ca(self) -> str:
-        """Certificates that build pods trust, PEM; empty: those of their image (chart: build.caBundle)."""
+        """Certificates that build pods trust, PEM; empty: those of their image (chart: build.caConfigMap)."""
 
     @property
     def helm(self) -> Path:

@@ -124,7 +124,7 @@ async def _run(runner: Runner, plan: Plan, log: Log) -> None:
     if any(word in line for line in log.last for word in _UNREACHED):
         text += (
             ". The build pod reached no package index: the platform opens a way to one by the chart's values build.env"
-            " (HTTPS_PROXY, PIP_INDEX_URL, npm_config_registry) and build.caBundle"
+            " (HTTPS_PROXY, PIP_INDEX_URL, npm_config_registry) and build.caConfigMap"
         )
         raise BuildError("no_package_index", text)
     raise BuildError("step_failed", text)

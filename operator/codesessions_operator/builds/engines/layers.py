@@ -55,7 +55,7 @@ def runtime_image(settings: BuildSettings) -> str:
     found = dict(settings.runtime_images)
     image = found.get(RUNTIME) or next(iter(found.values()), "")
     if not image:
-        raise ValueError("no runtime image is set (chart: build.runtimeImages.runtime)")
+        raise ValueError("no runtime image is set (chart: build.runtimeImage)")
     return image
 
 
