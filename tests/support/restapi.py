@@ -177,9 +177,9 @@ class Rest:
 
 @contextlib.asynccontextmanager
 async def serving(
-    kube: LiveKube | None = None, *, request_limit: int = 4000, registry: str = "http://127.0.0.1:1"
+    kube: LiveKube | None = None, *, request_limit: int = 4000, registry: str = "http://127.0.0.1:1", **more: Any
 ) -> AsyncIterator[Rest]:
-    """The API with organisation `demo`, a key for it, and a sidecar at an address of its own."""
+    """The API with organisation `demo`, a key, and a sidecar at an address of its own; `more` is for Application."""
     kube = kube or LiveKube()
     if not kube.objects:
         await kube.add_organization("demo")
@@ -192,6 +192,7 @@ async def serving(
         pty_base_url="https://pty.test",
         request_limit=request_limit,
         registry=RegistrySettings.read({"CODESESSIONS_REGISTRY_URL": registry}),
+        **more,
     )
     config = configuration(application, ("127.0.0.1", 0))
     config.load()

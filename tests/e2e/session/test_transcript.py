@@ -153,11 +153,14 @@ def test_ephemeral_storage_is_stored_in_time_and_lost_with_its_pod(
         assert "lost" in answer["detail"]
 
 
-def test_a_session_that_never_ran_has_no_output_and_says_so(client: Client, sessions: Sessions) -> None:
+def test_a_session_that_never_ran_has_no_output_and_says_so(
+    client: Client, kubectl: Kubectl, sessions: Sessions
+) -> None:
     session = sessions.apply("cs-neverran", workspace={"image": "localhost/codesessions/nosuch:1"})
     session.until_reason("ImagePullFailed")
     client.must("DELETE", f"{BASE}/{session.id}")
     until("it has ended", lambda: condition(session).get("reason") == "NothingToArchive")
+    is_gone(kubectl, session)
     answer = client.must("GET", f"{BASE}/{session.id}/output")
     assert (answer["chunks"], answer["exit"]) == ([], {"code": None, "signal": None})
 
