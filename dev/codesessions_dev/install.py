@@ -10,14 +10,16 @@ from pathlib import Path
 
 from codesessions_dev import envfile, images, say
 from codesessions_dev.envfile import Access
-from codesessions_dev.layout import REPO, tool
+from codesessions_dev.layout import APPS_DOMAIN, REPO, tool
 from codesessions_dev.provider import Provider
 from codesessions_dev.shell import run
 
 NAMESPACE = "codesessions-system"
 RELEASE = "codesessions"
 ORGANIZATION = "demo"
-TLS_SECRET = "codesessions-ingress-tls"  # noqa: S105
+APPS_TLS_SECRET = "codesessions-apps-tls"  # noqa: S105
+TLS_SECRETS = {"codesessions-ingress-tls": "ingress", APPS_TLS_SECRET: "apps"}
+"""Secrets, and the certificates in them."""
 SCOPES = "code-sessions:read,code-sessions:write,code-sessions:deploy"
 
 
@@ -27,7 +29,7 @@ def install(provider: Provider) -> Access:
     provider.up()
     say.line("The product:")
     built = images.ensure(provider)
-    _apply(provider, _namespace(), _tls_secret(provider))
+    _apply(provider, _namespace(), *(_tls_secret(provider, *each) for each in TLS_SECRETS.items()), _delegation())
     _chart(provider, built)
     access = _access(provider)
     envfile.write(access)
@@ -49,14 +51,40 @@ def _namespace() -> dict[str, object]:
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": labels}}
 
 
-def _tls_secret(provider: Provider) -> dict[str, object]:
+def _tls_secret(provider: Provider, name: str, certificate: str) -> dict[str, object]:
     pki = provider.layout.pki
     return {
         "apiVersion": "v1",
         "kind": "Secret",
         "type": "kubernetes.io/tls",
-        "metadata": {"name": TLS_SECRET, "namespace": NAMESPACE},
-        "stringData": {"tls.crt": (pki / "ingress.crt").read_text(), "tls.key": (pki / "ingress.key").read_text()},
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "stringData": {
+            "tls.crt": (pki / f"{certificate}.crt").read_text(),
+            "tls.key": (pki / f"{certificate}.key").read_text(),
+        },
+    }
+
+
+def _delegation() -> dict[str, object]:
+    """Ingresses of every namespace may use the applications' certificate (Contour: TLS certificate delegation)."""
+    return {
+        "apiVersion": "projectcontour.io/v1",
+        "kind": "TLSCertificateDelegation",
+        "metadata": {"name": APPS_TLS_SECRET, "namespace": NAMESPACE},
+        "spec": {"delegations": [{"secretName": APPS_TLS_SECRET, "targetNamespaces": ["*"]}]},
+    }
+
+
+def _apps(provider: Provider) -> dict[str, object]:
+    """Where applications are reached: by host name at the ingress's TLS port."""
+    port = provider.layout.ports.https
+    annotations = {"projectcontour.io/tls-cert-namespace": NAMESPACE}
+    return {
+        "domain": APPS_DOMAIN,
+        "url": "https://{host}" + ("" if port == 443 else f":{port}"),
+        "ingress": {"className": "contour", "annotations": annotations},
+        "tls": {"enabled": True, "secretName": APPS_TLS_SECRET},
+        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
     }
 
 
@@ -69,6 +97,11 @@ def _chart(provider: Provider, built: images.Images) -> None:
     values = {
         "ptyBaseUrl": _url(provider),
         "registry": {"url": provider.registry},
+        "apps": _apps(provider),
+        "build": {
+            "runtimeImage": built.runtime,
+            "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},
+        },
         **built.values(),
     }
     with say.step("install or upgrade the chart (Helm 4)"):

@@ -9,6 +9,8 @@ from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[2]
 DEV = REPO / ".dev"
+APPS_DOMAIN = "apps.codesessions.localhost"
+"""Applications are host names below it. Browsers and curl take `*.localhost` for loopback (RFC 6761, section 6.3)."""
 
 
 def cache_root() -> Path:

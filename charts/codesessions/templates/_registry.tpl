@@ -1,10 +1,11 @@
 {{/* How a program reaches the registry: variables, mounts and volumes of a Deployment. */}}
 {{- define "codesessions.registryEnv" -}}
 {{- $registry := .Values.registry -}}
+{{- $bundled := $registry.bundled -}}
 - name: CODESESSIONS_REGISTRY_URL
-  value: {{ $registry.url | quote }}
+  value: {{ include "codesessions.registryUrl" . | quote }}
 - name: CODESESSIONS_REGISTRY_PULL_PREFIX
-  value: {{ $registry.pullPrefix | quote }}
+  value: {{ $registry.pullPrefix | default (and $bundled.enabled $bundled.nodePort | ternary (printf "localhost:%d" (int $bundled.nodePort)) "") | quote }}
 - name: CODESESSIONS_REGISTRY_AUTH_FILE
   value: {{ not (empty $registry.existingSecret) | ternary "/etc/codesessions-registry/config.json" "" | quote }}
 - name: CODESESSIONS_REGISTRY_CA_FILE
@@ -45,6 +46,14 @@
 
 {{/* TCP port of the registry's URL. */}}
 {{- define "codesessions.registryPort" -}}
-{{- $url := urlParse .Values.registry.url -}}
+{{- $url := urlParse (include "codesessions.registryUrl" .) -}}
 {{- regexFind ":[0-9]+$" $url.host | trimPrefix ":" | default (ternary "80" "443" (eq $url.scheme "http")) -}}
+{{- end }}
+
+{{- define "codesessions.registryUrl" -}}
+{{- if and .Values.registry.bundled.enabled (not .Values.registry.url) -}}
+http://{{ include "codesessions.fullname" . }}-registry.{{ .Release.Namespace }}.svc:5000
+{{- else -}}
+{{- .Values.registry.url -}}
+{{- end -}}
 {{- end }}

@@ -17,6 +17,12 @@
 {{- else if not .Values.ptyBaseUrl -}}
   {{- fail "ptyBaseUrl is missing: set it to the URL under which clients reach the gateway, for instance https://pty.example.com, or set ingress.enabled and its hosts" -}}
 {{- end -}}
+{{- if and .Values.registry.bundled.enabled .Values.registry.url -}}
+  {{- fail "registry.url and registry.bundled.enabled exclude each other: set one of them" -}}
+{{- end -}}
+{{- if and (eq .Values.apps.route "httproute") .Values.apps.domain (not .Values.apps.gateway) -}}
+  {{- fail "apps.gateway is missing: set it to the Gateway that HTTPRoutes attach to, NAMESPACE/NAME" -}}
+{{- end -}}
 {{- $seen := dict -}}
 {{- range .Values.organizations -}}
   {{- if hasKey $seen .name -}}

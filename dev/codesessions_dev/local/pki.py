@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from codesessions_dev.layout import Layout
+from codesessions_dev.layout import APPS_DOMAIN, Layout
 from codesessions_dev.shell import run
 
 DAYS = "3650"
@@ -50,6 +50,7 @@ def wanted(layout: Layout) -> list[Certificate]:
         ),
         Certificate("apiserver-kubelet", "/O=system:masters/CN=apiserver-kubelet-client"),
         Certificate("ingress", "/CN=Code Sessions development ingress", ingress),
+        Certificate("apps", "/CN=Code Sessions development applications", (f"DNS:*.{APPS_DOMAIN}",)),
     ]
 
 

@@ -32,7 +32,6 @@ class AppSettings:
     apps_egress: str = setting("0.0.0.0/0,::/0", "networks applications may reach", kind="networks")
     apps_pull_secrets: str = setting("", "names of pull secrets in tenant namespaces, separated by commas")
     build_image: str = setting("", "image of the builder program")
-    build_buildah_image: str = setting("", "image with buildah; empty: no Dockerfiles are built")
     build_runtime_images: str = setting("{}", "base images in the registry: static, python, node; JSON", kind="words")
     build_env: str = setting("{}", "environment of build pods: proxies, package indexes; JSON", kind="words")
     build_ca_config_map: str = setting("", "ConfigMap in tenant namespaces with ca.crt for builds")
@@ -55,7 +54,6 @@ class AppSettings:
         return BuildSettings(
             builder_image=self.build_image,
             runtime_images=tuple(sorted(words_of(self.build_runtime_images).items())),
-            buildah_image=self.build_buildah_image,
             image_pull_policy=pull_policy,
             image_pull_secrets=names(self.apps_pull_secrets),
             registry_url=registry_url,
@@ -68,7 +66,6 @@ class AppSettings:
             memory_limit=self.build_memory_limit,
             storage_limit=self.build_storage_limit,
             runtime_class=self.build_runtime_class,
-            allow_buildah=bool(self.build_buildah_image),
         )
 
 

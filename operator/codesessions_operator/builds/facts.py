@@ -7,10 +7,10 @@ from enum import Enum, auto
 from typing import Any
 
 from codesessions_operator.builds.engine import BuildResult, read_result
+from codesessions_operator.builds.pod import CONTAINER
 from codesessions_operator.facts import CREATE_FAILURES, PULL_FAILURES
 
 Object = dict[str, Any]
-KILLED = 137
 
 
 class BuildState(Enum):
@@ -39,17 +39,20 @@ def read_build_pod(pod: Object) -> BuildFacts:
     if pod["metadata"].get("deletionTimestamp"):
         return BuildFacts(BuildState.LOST, "PodDeleted", "The build pod was deleted.")
     containers = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
-    for container in containers:
-        ended = (container.get("state") or {}).get("terminated")
-        if ended and int(ended.get("exitCode") or 0) != 0:
-            return _failed(ended, status)
-    last = (status.get("containerStatuses") or [{}])[-1]
-    ended = (last.get("state") or {}).get("terminated")
+    build: Object = next((each for each in containers if each.get("name") == CONTAINER), {})
+    ended = (build.get("state") or {}).get("terminated")
+    if ended and int(ended.get("exitCode") or 0) != 0:
+        return _failed(ended, status)
     if ended:
         result = read_result(ended.get("message"))
         if result is None or not result.image_digest:
             return BuildFacts(BuildState.FAILED, "ResultMissing", "The build pod ended without naming an image.")
         return BuildFacts(BuildState.DONE, "Built", "The image was built.", result)
+    if status.get("phase") in {"Failed", "Succeeded"}:  # a container before it has failed
+        for container in containers:
+            ended = (container.get("state") or {}).get("terminated")
+            if ended and int(ended.get("exitCode") or 0) != 0:
+                return _failed(ended, status)
     if status.get("phase") == "Failed":
         return _ended_by_others(status)
     return BuildFacts(BuildState.RUNNING, *_progress(status, containers))

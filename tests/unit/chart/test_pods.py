@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from codesessions_oci.settings import VARIABLES, RegistrySettings
+from codesessions_operator.apps.settings import AppSettings
 from codesessions_operator.settings import Settings, read_settings
 from support import podsecurity
 from support.helm import render
@@ -97,7 +98,7 @@ def test_the_defaults_of_chart_and_operator_are_the_same() -> None:
 
 
 def test_every_variable_of_the_operator_is_one_of_its_settings() -> None:
-    known = {f"CODESESSIONS_{field.name.upper()}" for field in fields(Settings)}
+    known = {f"CODESESSIONS_{field.name.upper()}" for kind in (Settings, AppSettings) for field in fields(kind)}
     assert set(render().environment("operator")) == (known | set(VARIABLES)) - {"CODESESSIONS_LEADER_ELECTION"}
 
 
