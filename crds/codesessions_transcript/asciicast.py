@@ -24,7 +24,6 @@ class Asciicast:
         self._header: Header | None = None
         self._started = False
         self._moment = 0  # of the event before, in microseconds
-        self._skip = 0
         self._decoder = Decoder()
 
     def feed(self, records: Iterable[Record]) -> bytes:
@@ -34,11 +33,10 @@ class Asciicast:
     def _one(self, record: Record) -> bytes:
         match record:
             case Header():
-                self._header, self._skip = record, record.skip
+                self._header = record
                 return b""
             case Output():
-                data, self._skip = record.data[self._skip :], max(0, self._skip - len(record.data))
-                return self._begin(record.created_ns) + self._text(record.created_ns, data)
+                return self._begin(record.created_ns) + self._text(record.created_ns, record.data)
             case Size():
                 return self._begin(record.created_ns) + self._event(
                     record.created_ns, "r", f"{record.columns}x{record.rows}"

@@ -36,7 +36,6 @@ class PlainText:
 
     def __init__(self) -> None:
         self._decoder = Decoder()
-        self._skip = 0
         self._held = ""  # the beginning of a sequence
         self._line = ""  # the line that is being written
 
@@ -47,10 +46,9 @@ class PlainText:
     def _one(self, record: Record) -> str:
         match record:
             case Header():
-                self._skip = record.skip
+                self._plain(record.preamble.decode("utf-8", "replace"))  # it may begin a sequence
             case Output():
-                data, self._skip = record.data[self._skip :], max(0, self._skip - len(record.data))
-                return self._lines(self._plain(self._decoder.text(data)))
+                return self._lines(self._plain(self._decoder.text(record.data)))
             case End():
                 rest = self._plain(self._decoder.rest())
                 self._held = ""

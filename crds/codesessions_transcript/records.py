@@ -24,9 +24,9 @@ class TranscriptError(ValueError):
 
 @dataclass(frozen=True)
 class Header:
-    """The first record. A screen that shows chunk `oldest_seq` first needs `preamble` before, and not the `skip` first
-    bytes: where the log has forgotten its beginning, modes were set and a sequence was begun in what is gone.
-    `rows` and `columns` are the size at the beginning, times are Unix times in nanoseconds.
+    """The first record. A screen that shows chunk `oldest_seq` first needs `preamble` before: what has been forgotten set
+    modes, and perhaps began a sequence. `rows` and `columns` are the size at the beginning. Times are Unix times in
+    nanoseconds.
     """
 
     session_id: str
@@ -36,7 +36,6 @@ class Header:
     rows: int
     columns: int
     preamble: bytes = b""
-    skip: int = 0
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,6 @@ def encode(record: Record) -> bytes:
                 "rows": record.rows,
                 "cols": record.columns,
                 "preamble": base64.b64encode(record.preamble).decode(),
-                "skip": record.skip,
             }
         case Output():
             document = {"type": "output", "seq": record.seq, "time": record.created_ns, "bytes": len(record.data)}
@@ -215,7 +213,6 @@ def _header(found: dict[str, Any]) -> Header:
         rows=_number(found["rows"], 1 << 16),
         columns=_number(found["cols"], 1 << 16),
         preamble=base64.b64decode(found["preamble"], validate=True),
-        skip=_number(found["skip"]),
     )
 
 

@@ -3,9 +3,9 @@
 A slow one lags behind and costs nothing; its socket's buffers are kept small, so that what it sees is never far from
 what is. Its ticket is looked at once, when it comes.
 
-Replay and live. What was printed up to the moment of attaching (`_live_after`) is replay, and goes through `_replay`;
-what comes after is live, and goes out as it is. The position is taken, and `hello` written, in one turn of the loop:
-nothing is left out or shown twice between the two.
+Replay and live. What was printed up to the moment of attaching is replay, and goes through `_show_old`; what comes
+after is live, and goes out as it is. The position is taken, and `hello` written, in one turn of the loop: nothing is
+left out or shown twice between the two.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from codesessions_sidecar.dialects.base import (
 from codesessions_sidecar.journal import QueueFullError
 from codesessions_sidecar.log import log
 from codesessions_sidecar.options import Options
+from codesessions_sidecar.replay.show import Show
 from codesessions_sidecar.spool import Chunk
 from codesessions_sidecar.terminal import EndedError, Terminal
 from codesessions_sidecar.tickets import WRITE, Ticket
@@ -73,7 +74,7 @@ class Viewer:
         self._dialect: Dialect = choose((), visitor.options.dialect)
         self._socket = WebSocket(reader, writer, self._choose)
         self._seat = Seat(self._dialect.name, self._writes)
-        self._live_after = 0
+        self._show_old: Show | None = None
         self._acked = 0
         self._held = self._skipped = self._blocked = False
         self._input_ended = False
@@ -173,6 +174,7 @@ class Viewer:
                 self._acked = max(self._acked, self._seat.after)
                 self._terminal.viewers.truncated[self._dialect.name] += 1
                 self._count(await self._socket.send(self._dialect.truncated(self._seat.after + 1)))
+                await self._begin(self._seat.after, self._terminal.spool.last_seq, reset=True)
             elif page.chunks:
                 await self._send(page.chunks)
             elif page.exit is not None:
@@ -187,7 +189,6 @@ class Viewer:
         terminal, wanted = self._terminal, self._visitor.options.after
         spool, viewers = terminal.spool, terminal.viewers
         last, oldest = spool.last_seq, spool.oldest_seq
-        self._live_after = last
         if wanted is None:
             after, kept = last, 0
             while after >= oldest and kept < REPLAY_BYTES:
@@ -212,6 +213,7 @@ class Viewer:
             input_seq=terminal.journal.last_seq(self._visitor.options.writer),
         )
         self._count(await self._socket.send(self._dialect.opening(opening)))
+        await self._begin(after, last, reset=opening.truncated)
 
     async def _tell_news(self) -> None:
         """Say, once, what has changed around the terminal since this was told last."""
@@ -232,19 +234,27 @@ class Viewer:
             return MESSAGE_BYTES
         return min(MESSAGE_BYTES, self._window - self._terminal.spool.distance(self._acked, self._seat.after))
 
-    async def _send(self, chunks: list[Chunk]) -> None:
-        if self._seat.after < self._live_after:
-            chunks = [chunk for chunk in chunks if chunk.seq <= self._live_after]
-            self._seat.after = chunks[-1].seq
-            chunks = self._replay(chunks)
-        else:
-            self._seat.after = chunks[-1].seq
-        if chunks:
-            self._count(await self._socket.send(self._dialect.output(chunks)))
+    async def _begin(self, after: int, live_after: int, *, reset: bool) -> None:
+        """Output goes on behind chunk `after`; up to `live_after` it is old. `reset`: the screen is in any state."""
+        how = self._visitor.options.replay or ("screen" if self._visitor.options.after is None else "resume")
+        if how == "raw":
+            return
+        self._show_old = show = Show(live_after)
+        state = await self._terminal.history.at(after)
+        before = show.resumed(state) if how == "resume" and not reset else show.on_screen(state, reset=reset)
+        if after >= live_after:
+            before += show.end()
+        if before:
+            self._count(await self._socket.send(self._dialect.screen(before)))
 
-    def _replay(self, chunks: list[Chunk]) -> list[Chunk]:
-        """Output from before this viewer came, as it is to be shown."""
-        return chunks
+    async def _send(self, chunks: list[Chunk]) -> None:
+        self._seat.after = chunks[-1].seq
+        if self._show_old is not None:
+            if not self._show_old.over:
+                chunks = self._show_old.chunks(chunks)
+            if self._show_old.over:
+                self._show_old = None
+        self._count(await self._socket.send(self._dialect.output(chunks)))
 
     def _count(self, count: int) -> None:
         self._bytes_out += count

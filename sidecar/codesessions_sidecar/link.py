@@ -155,6 +155,7 @@ class Link:
         with contextlib.suppress(OSError):
             while self._data is not None and left > 0 and (count := self._spool.receive(self._data)):
                 self._spool.cut()
+                self._changed()
                 left -= count
         self._spool.cut(whole=True)
         self._changed()

@@ -12,6 +12,7 @@ from codesessions_sidecar.routes import writer_of
 LEAST_WINDOW, MOST_WINDOW = 4 << 10, 16 << 20
 """Bytes that may be on their way unacknowledged."""
 _ROLES = ("writer", "viewer")
+_REPLAYS = ("screen", "resume", "raw")
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class Options:
     window: int | None = None
     raw: bool = False
     writer: int = NOBODY
+    replay: str | None = None
+    """`screen`: for a blank screen; `resume`: for one that shows all before; `raw`: as it is. None: by `after`."""
 
 
 def read_options(request: Request) -> Options:
@@ -36,4 +39,5 @@ def read_options(request: Request) -> Options:
         window=number(request, "window", 0, MOST_WINDOW, least=LEAST_WINDOW) if "window" in query else None,
         raw=one_of(request, "raw", ("binary",)) is not None,
         writer=writer_of(request),
+        replay=one_of(request, "replay", _REPLAYS),
     )

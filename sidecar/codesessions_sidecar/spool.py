@@ -62,6 +62,8 @@ class Spool:
 
     def __init__(self, folder: Path, size: int, instance: int | None = 0) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        self.floor = 0
+        """Chunks before this number do not count as kept: what a screen needs to show them is not known."""
         self._paths = folder / "output", folder / "chunks"
         self._records = max(4096, size // 128)
         self._sizes = size, self._records * _RECORD.size
@@ -130,7 +132,12 @@ class Spool:
 
     @property
     def oldest_seq(self) -> int:
-        """The oldest chunk that is still whole; `last_seq + 1` if none is."""
+        """The oldest chunk that is kept; `last_seq + 1` if none is."""
+        return max(self.floor, self.oldest_whole)
+
+    @property
+    def oldest_whole(self) -> int:
+        """The oldest chunk that is not overwritten; `last_seq + 1` if none is."""
         last, kept_from = self.last_seq, self._kept_from()
         oldest = max(self._oldest, self._oldest_recorded())
         while oldest <= last and self._end(oldest - 1) < kept_from:
@@ -251,6 +258,26 @@ class Spool:
             found.append(Chunk(seq, self._output.read(start, end - start), created))
             start, seq = end, seq + 1
         return found
+
+    def span(self, after: int, limit: int, until: int = _MOST_SEQ) -> tuple[bytes, int]:
+        """Whole chunks after number `after`, which must be kept, in one run of at most `limit` bytes, or one chunk.
+
+        None after number `until`. Returns the last one's number too; no bytes if there is none.
+        """
+        start, low, high = self._end(after), after, min(until, self.last_seq)
+        while low < high:
+            middle = (low + high + 1) // 2
+            if self._end(middle) - start <= limit or middle == after + 1:
+                low = middle
+            else:
+                high = middle - 1
+        return self._output.read(start, self._end(low) - start), low
+
+    def falls_out_soon(self, after: int, margin: int) -> bool:
+        """Whether chunks after number `after` are among the oldest, with `margin` bytes (or records) to go."""
+        if self.last_seq - after > self._records - min(margin, self._records // 4):
+            return True
+        return self.head > self._output.size - margin and self._end(after) < self._kept_from() + margin
 
     def close(self) -> None:
         """Release the files."""

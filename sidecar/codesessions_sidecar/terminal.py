@@ -12,6 +12,7 @@ from codesessions_sidecar.ending import Exit
 from codesessions_sidecar.folders import pod_instance
 from codesessions_sidecar.journal import NOBODY, Journal, QueueFullError
 from codesessions_sidecar.link import Link
+from codesessions_sidecar.replay.history import History
 from codesessions_sidecar.spool import Chunk, Spool
 from codesessions_sidecar.viewers import Viewers
 
@@ -41,13 +42,14 @@ class Terminal:
         self.session_id = session_id
         instance = pod_instance(run_dir) if not over else None
         self.spool = Spool(data_dir, spool_bytes, instance)
+        self.history = History(self.spool, data_dir, spool_bytes)
         self.journal = Journal(data_dir, instance)
         self.held = False
         """Somebody wants to take the transcript before this program leaves."""
         self.released = asyncio.Event()
         """Nobody does any more."""
         self._changed = asyncio.Event()
-        self._link = Link(run_dir, self.spool, self.journal, self.wake)
+        self._link = Link(run_dir, self.spool, self.journal, self._news)
         self.refused = 0
         """Inputs for which there was no room."""
         self.viewers = Viewers(self.resize, self.wake)
@@ -60,6 +62,7 @@ class Terminal:
         """Let go of the launcher and the files."""
         self._link.close()
         self.wake()
+        self.history.close()
         self.spool.close()
         self.journal.close()
 
@@ -77,6 +80,10 @@ class Terminal:
     def size(self) -> tuple[int, int]:
         """Rows and columns, in characters."""
         return self._link.rows, self._link.columns
+
+    def _news(self) -> None:
+        self.history.advance()
+        self.wake()
 
     def wake(self) -> None:
         """Let everyone who waits look again."""

@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Iterator
 
+from codesessions_sidecar.replay.modes import preamble
 from codesessions_sidecar.sizes import Size
 from codesessions_sidecar.terminal import Terminal
 
@@ -17,14 +18,12 @@ MEDIA_TYPE = "application/vnd.codesessions.transcript.v1"
 _PART = 64 << 10
 
 
-def write(terminal: Terminal, *, preamble: bytes = b"", skip: int = 0) -> Iterator[bytes]:
-    """Its parts; the next one may be asked for at any later time.
-
-    `preamble`, `skip`: what a screen needs that shows the oldest chunk first, and how many bytes of it not to show.
-    """
+def write(terminal: Terminal) -> Iterator[bytes]:
+    """Its parts; the next one may be asked for at any later time."""
     spool, ended = terminal.spool, terminal.exit
     last, oldest = spool.last_seq, spool.oldest_seq
     sizes = spool.sizes.all()
+    state = terminal.history.at_oldest()
     first = _size_at(sizes, oldest, terminal.size)
     yield _line(
         format="codesessions-transcript",
@@ -35,8 +34,7 @@ def write(terminal: Terminal, *, preamble: bytes = b"", skip: int = 0) -> Iterat
         lastSeq=last,
         rows=first[0],
         cols=first[1],
-        preamble=base64.b64encode(preamble).decode(),
-        skip=skip,
+        preamble=base64.b64encode(preamble(state.modes) + state.tail).decode(),
     )
     changes = [size for size in sizes if size.after >= oldest - 1 and (size.rows, size.columns) != first]
     after = oldest - 1

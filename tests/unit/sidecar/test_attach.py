@@ -220,8 +220,9 @@ async def test_a_slow_viewer_lags_and_is_told_what_it_missed(here: Place) -> Non
     kinds = [each["type"] for each in messages]
     assert "truncated" in kinds
     at = kinds.index("truncated")
-    assert messages[at + 1]["seq"] == messages[at]["oldestSeq"] > messages[at - 1]["seq"] + 1
-    seqs = [each["seq"] for each in messages[at + 1 :]]
+    assert kinds[at + 1] == "screen"
+    assert messages[at + 2]["seq"] == messages[at]["oldestSeq"] > messages[at - 1]["seq"] + 1
+    seqs = [each["seq"] for each in messages[at + 2 :]]
     assert seqs == list(range(seqs[0], seqs[0] + len(seqs)))
 
 

@@ -166,6 +166,7 @@ async def test_an_interrupt_drops_the_lag_of_who_types_it(here: Place, key: str)
     viewer.send({"type": "input", "text": key})
     last = here.terminal.spool.last_seq
     assert await viewer.message() == {"type": "truncated", "oldestSeq": last + 1}
+    assert (await viewer.message())["type"] == "screen", "into the state of there"
     await here.print(b"prompt")
     assert (await viewer.message())["text"] == "prompt"
     other = await here.websocket("?afterSeq=0&window=4096")

@@ -68,6 +68,17 @@ async def test_pages_of_a_ring_that_has_wrapped(terminal: Terminal) -> None:
     assert pages(terminal, archive, 256 << 10) > 2
 
 
+async def test_what_is_gone_is_in_the_preamble(terminal: Terminal) -> None:
+    printer = Printer(terminal.spool)
+    printer.print(b"\x1b[?2004h")
+    for number in range(100):
+        printer.print(b"%06d" % number * 5000)
+        terminal.history.advance()
+    archive = archive_of(terminal)
+    assert archive.oldest_seq > 1
+    assert archive.header.preamble == b"\x1b[?2004h"
+
+
 async def test_an_empty_terminal(terminal: Terminal) -> None:
     assert pages(terminal, archive_of(terminal), 1 << 20) == 1
 

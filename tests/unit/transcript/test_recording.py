@@ -56,9 +56,10 @@ def test_a_signal_is_told_as_a_shell_tells_it_and_a_running_shell_not_at_all() -
 
 
 def test_a_recording_whose_beginning_is_lost_begins_where_a_screen_can() -> None:
-    header = Header("cs_1", 0, 5, 6, 24, 80, preamble=b"\x1b[?1049h", skip=4)
-    events = cast(header, Output(5, 0, b"31"), Output(6, 0, b"mxtext"), End(6, 0, None))
-    assert [event[2] for event in events[1:-1]] == ["\x1b[?1049h", "text"]
+    header = Header("cs_1", 0, 5, 6, 24, 80, preamble=b"\x1b[?1049h\x1b[")
+    records: list[Record] = [header, Output(5, 0, b"31"), Output(6, 0, b"mtext"), End(6, 0, None)]
+    assert "".join(event[2] for event in cast(*records)[1:-1]) == "\x1b[?1049h\x1b[31mtext"
+    assert PlainText().feed(records) == b"text"
 
 
 def test_a_character_in_two_chunks_is_one() -> None:

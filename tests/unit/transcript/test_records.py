@@ -20,7 +20,7 @@ from codesessions_transcript.records import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-HEADER = Header("cs_1", 5_000_000_000, 1, 2, 24, 80, b"\x1b[?2004h", 3)
+HEADER = Header("cs_1", 5_000_000_000, 1, 2, 24, 80, b"\x1b[?2004h")
 WHOLE: list[Record] = [
     HEADER,
     Output(1, 6_000_000_000, b"one\nline\xff"),
