@@ -24,7 +24,7 @@ from codesessions_oci.registry import Registry
 from codesessions_oci.settings import RegistrySettings
 from yarl import URL
 
-from codesessions_builder import image, provenance, publish
+from codesessions_builder import cache, image, provenance, publish
 from codesessions_builder.detect import detect
 from codesessions_builder.errors import BuildError
 from codesessions_builder.image import Start
@@ -88,12 +88,21 @@ async def build(order: Order, registry: Registry, base_registry: Registry, log: 
         await _take_source(order, registry, folder, log)
         tree = Tree(folder)
         plan = detect(tree, order.engine, order.app_dir, log.stage)
+        known = ""
+        if plan.steps and order.cache_dir:
+            known = await cache.restore(
+                registry, order.image_repository, Path(order.cache_dir), order.scratch_dir, log.stage
+            )
         if plan.steps:
-            await _run(runner, plan, log)
+            await _run(runner, plan, order.cache_dir, log)
         runner.release()
         kept, start = _outcome(tree, plan, log)
         base = await base_read
-        return await _publish(order, registry, base_registry, tree, kept, start, base, plan, started, log)
+        result = await _publish(order, registry, base_registry, tree, kept, start, base, plan, started, log)
+        if plan.steps and order.cache_dir:
+            await cache.save(registry, order.image_repository, Path(order.cache_dir), known, log.stage)
+        log.stage("Done")
+        return result
     finally:
         base_read.cancel()
         with contextlib.suppress(asyncio.CancelledError, RegistryError, BuildError):
@@ -112,8 +121,8 @@ async def _take_source(order: Order, registry: Registry, folder: int, log: Log) 
     log.stage(f"Source {order.source_digest}: {found.entries} entries, {size} bytes, {found.size} unpacked")
 
 
-async def _run(runner: Runner, plan: Plan, log: Log) -> None:
-    env = {**_STEP_ENV, **plan.env}
+async def _run(runner: Runner, plan: Plan, cache_dir: str, log: Log) -> None:
+    env = {**_STEP_ENV, **(cache.variables(cache_dir) if cache_dir else {}), **plan.env}
     code = await runner.run(plan.steps, env, log)
     if code == 0:
         return
@@ -186,7 +195,6 @@ async def _publish(
         finished=_now(),
     )
     attached = await publish.attach(registry, order.image_repository, made, statement)
-    log.stage("Done")
     return {
         "imageDigest": made.digest,
         "baseDigest": base.digest,

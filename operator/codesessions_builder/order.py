@@ -34,6 +34,8 @@ class Order:
     app_dir: str = APP_DIR
     exchange_dir: str = "/exchange"
     scratch_dir: str = "/tmp"  # noqa: S108 - a volume of the builder alone
+    cache_dir: str = ""
+    """Shared with the steps, for what they fetch; empty: nothing is kept."""
     port: int = 8080
     limits: Mapping[str, int] = field(default_factory=dict)
 

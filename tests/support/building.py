@@ -103,7 +103,7 @@ class Site:
     def _run(self, digest: str, base: str, env: Mapping[str, str], more: Mapping[str, Any]) -> Built:
         self.count += 1
         place = self.folder / str(self.count)
-        for name in ("app", "exchange", "scratch"):
+        for name in ("app", "exchange", "scratch", "cache"):
             (place / name).mkdir(parents=True)
         order = Order(
             source_repository=self.repository("sources"),
@@ -118,6 +118,7 @@ class Site:
             app_dir=str(place / "app"),
             exchange_dir=str(place / "exchange"),
             scratch_dir=str(place / "scratch"),
+            cache_dir=str(place / "cache"),
             **more,
         )
         runner = subprocess.Popen(["/bin/sh", "-c", WAIT], cwd=place / "exchange", env={"PATH": _PATH, **env})

@@ -9,6 +9,8 @@ import tarfile
 import zlib
 
 import pytest
+from codesessions_builder import cache
+from codesessions_oci.registry import Registry
 from support.building import Site, zipped
 
 SITE = {"index.html": "<h1>hello</h1>", "css/a.css": "body {}", ".csignore": ""}
@@ -166,3 +168,24 @@ async def test_the_layer_can_be_read_by_others(site: Site) -> None:
         content = tar.extractfile(f"app/{name}")
         assert content is not None
         assert content.read() == b"y"
+
+
+async def test_what_steps_fetch_is_there_for_the_next_build(site: Site) -> None:
+    build = (
+        "find $npm_config_cache -name got | grep -q . && echo found it || echo nothing yet;"
+        " mkdir -p $npm_config_cache/deep; echo x >$npm_config_cache/deep/got; ln -s /etc/passwd $npm_config_cache/link"
+    )
+    files = {"package.json": json.dumps({"scripts": {"build": build, "start": "node x.js"}}), "x.js": ""}
+    first, second = await site.build(files), await site.build(files)
+    assert first.code == second.code == 0, second.log
+    assert "nothing yet" in first.log
+    assert "found it" in second.log
+    assert not (site.folder / str(site.count) / "cache" / "npm" / "deep" / "link").exists()
+
+
+async def test_a_cache_that_is_damaged_costs_only_time(site: Site) -> None:
+    async with Registry(site.real.settings()) as registry:
+        blob = await registry.push_bytes(site.repository("app-1"), b"no tar at all", cache.MEDIA_TYPE)
+        await registry.push_artifact(site.repository("app-1"), cache.TAG, cache.TYPE, [blob], {})
+    built = await site.build({"package.json": json.dumps({"scripts": {"build": "true", "start": "node x"}})})
+    assert built.code == 0, built.log

@@ -17,7 +17,8 @@ from codesessions_operator.builds.engine import BuildRequest, BuildSettings
 
 Object = dict[str, Any]
 USER = 1000
-EXCHANGE, SCRATCH, CREDENTIALS, BUNDLE = "/exchange", "/scratch", "/etc/codesessions/registry", "/etc/codesessions/ca"
+EXCHANGE, SCRATCH, CACHE = "/exchange", "/scratch", "/cache"
+CREDENTIALS, BUNDLE = "/etc/codesessions/registry", "/etc/codesessions/ca"
 CA_FILE = f"{BUNDLE}/ca.crt"
 STEPS, BUILD = "assemble", "build"
 """Names of the containers. The kubelet reports them in the order of their names: `build` must be the last."""
@@ -83,6 +84,7 @@ def _steps(settings: BuildSettings) -> Object:
     mounts: list[Object] = [
         {"name": "app", "mountPath": APP_DIR},
         {"name": "exchange", "mountPath": EXCHANGE},
+        {"name": "cache", "mountPath": CACHE},
         {"name": "steps-tmp", "mountPath": "/tmp"},  # noqa: S108
     ]
     if settings.ca_bundle_config_map:
@@ -121,11 +123,13 @@ def _build(request: BuildRequest, settings: BuildSettings) -> Object:
         requested_at=request.requested_at,
         exchange_dir=EXCHANGE,
         scratch_dir=SCRATCH,
+        cache_dir=CACHE,
     )
     env = {VARIABLE: order.render(), "CODESESSIONS_REGISTRY_URL": settings.registry_url, "TMPDIR": SCRATCH}
     mounts: list[Object] = [
         {"name": "app", "mountPath": APP_DIR},
         {"name": "exchange", "mountPath": EXCHANGE},
+        {"name": "cache", "mountPath": CACHE},
         {"name": "scratch", "mountPath": SCRATCH},
     ]
     if request.credentials_secret:
@@ -148,7 +152,8 @@ def _build(request: BuildRequest, settings: BuildSettings) -> Object:
 
 def _volumes(request: BuildRequest, settings: BuildSettings) -> list[Object]:
     volumes: list[Object] = [
-        {"name": name, "emptyDir": {"sizeLimit": settings.storage_limit}} for name in ("app", "scratch", "steps-tmp")
+        {"name": name, "emptyDir": {"sizeLimit": settings.storage_limit}}
+        for name in ("app", "scratch", "cache", "steps-tmp")
     ]
     volumes.append({"name": "exchange", "emptyDir": {"sizeLimit": "16Mi"}})
     if request.credentials_secret:
