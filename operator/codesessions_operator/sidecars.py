@@ -29,7 +29,7 @@ END_SECONDS = 20
 MAX_TRANSCRIPT_BYTES = 512 << 20
 """Far more than a ring of the default size (32 MiB) makes."""
 BLOCK = 256 << 10
-_TICKET_SECONDS = 600
+_TICKET_SECONDS = 60
 _MAX_ANSWER = 4 << 20
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from datetime import timedelta
 
 from codesessions_kube.client import KubeClient
 from codesessions_kube.errors import KubeError
@@ -17,9 +18,11 @@ from codesessions_kube.kinds import CODE_SESSION
 from codesessions_oci.errors import NotFoundError, RefusedError, RegistryError
 from codesessions_oci.registry import Registry
 
-from codesessions_operator.archiver import ARTIFACT_TYPE, INSTALLATION, TAG, UID
+from codesessions_operator.archiver import ARTIFACT_TYPE, CREATED, INSTALLATION, TAG, UID
+from codesessions_operator.clock import now, parse
 
 EVERY_SECONDS = 3600.0
+YOUNG = timedelta(hours=1)
 _log = logging.getLogger(__name__)
 
 
@@ -32,19 +35,20 @@ async def run(client: KubeClient, registry: Registry, installation: str) -> None
             count = await sweep(client, registry, installation)
         except RefusedError as error:
             _log.info("the registry does not list its repositories: %s", error)
-        except (RegistryError, KubeError) as error:
+        except (RegistryError, KubeError, ValueError) as error:
             _log.warning("transcripts of sessions that are gone were not looked for: %s", error)
         else:
             if count:
                 _log.info("deleted %d transcripts of sessions that are gone", count)
 
 
-async def sweep(client: KubeClient, registry: Registry, installation: str) -> int:
+async def sweep(client: KubeClient, registry: Registry, installation: str, *, age: timedelta = YOUNG) -> int:
     """Once; returns how many were deleted. Raises RegistryError, KubeError.
 
-    Repositories are listed before sessions: what is stored meanwhile is not looked at. Artifacts of other kinds and of
-    other installations are left alone.
+    What is younger than `age` may have been stored since the sessions were listed. Artifacts of other kinds and other
+    installations are left alone.
     """
+    before = now() - age
     prefix = registry.settings.repository("x").removesuffix("x")
     names = [name for name in await registry.repositories() if name.startswith(prefix)]
     known: set[str] = set()
@@ -62,7 +66,8 @@ async def sweep(client: KubeClient, registry: Registry, installation: str) -> in
         annotations = document.get("annotations") or {}
         if document.get("artifactType") != ARTIFACT_TYPE or annotations.get(INSTALLATION) != installation:
             continue
-        if annotations.get(UID) not in known:
+        created = parse(annotations.get(CREATED))
+        if annotations.get(UID) not in known and created is not None and created <= before:
             await registry.delete_manifest(name, manifest.digest)
             count += 1
     return count

@@ -289,10 +289,12 @@ async def test_the_sweep_takes_what_has_no_session_and_is_ours(make: Make, regis
     owner = subject.installation_of(MASTER_KEY)
     assert await sweep(kube, registry, owner) == 0
     kube.objects.clear()
-    assert await sweep(kube, registry, "another") == 0
+    assert await sweep(kube, registry, owner) == 0, "it is too young"
+    none = timedelta(0)
+    assert await sweep(kube, registry, "another", age=none) == 0
     other = registry.settings.repository("demo", "app")
     await registry.push_artifact(other, "transcript", "application/x", [], {subject.INSTALLATION: owner})
-    assert await sweep(kube, registry, owner) == 1
+    assert await sweep(kube, registry, owner, age=none) == 1
     assert await registry.tags(found.repository) == []
     assert await registry.tags(other) == ["transcript"]
-    assert await sweep(kube, registry, owner) == 0
+    assert await sweep(kube, registry, owner, age=none) == 0
