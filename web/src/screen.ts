@@ -112,6 +112,7 @@ export class Screen {
   /** Lines are broken where the shell breaks them: at the session's size, the room or less, never at another one. */
   #apply(): void {
     const { rows, cols } = this.#granted;
+    this.#box.dataset["larger"] = String(rows > this.#room.rows || cols > this.#room.cols); // of one who only looks on
     if (rows !== this.terminal.rows || cols !== this.terminal.cols) this.terminal.resize(cols, rows);
   }
 

@@ -194,6 +194,7 @@ export class Visit {
     switch (ending.code) {
       case 4401:
         this.#tickets.dropTicket();
+        if (!ending.greeted) await this.#backOff(ending.reason); // a ticket that was just given
         return false;
       case 4403:
       case 4404:
