@@ -24,7 +24,7 @@ class TranscriptError(ValueError):
 
 @dataclass(frozen=True)
 class Header:
-    """The first record. A screen that shows chunk `oldest_seq` first needs `preamble` before: what has been forgotten set
+    """The first record. A screen that shows chunk `oldest_seq` first needs `preamble` before: what was forgotten set
     modes, and perhaps began a sequence. `rows` and `columns` are the size at the beginning. Times are Unix times in
     nanoseconds.
     """
