@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from codesessions_api.tickets import ticket_for
@@ -24,6 +25,10 @@ pytestmark = pytest.mark.usefixtures("rig")
 def running(gateway: WebGateway) -> WebGateway:
     gateway.set_session("Running")
     return gateway
+
+
+def test_it_is_small(files: Path) -> None:
+    assert sum(each.stat().st_size for each in files.rglob("*.js")) < 600_000
 
 
 def size_of(terminal: WebTerminal, mark: str) -> tuple[int, int]:
