@@ -62,7 +62,7 @@ def _failed(ended: Object, status: Object) -> BuildFacts:
     result = read_result(ended.get("message"))
     if result is not None and result.error:
         state = BuildState.LOST if result.transient else BuildState.FAILED
-        return BuildFacts(state, result.code or "BuildFailed", result.error, result)
+        return BuildFacts(state, camel(result.code) or "BuildFailed", result.error, result)
     if status.get("reason"):
         return _ended_by_others(status)
     code = int(ended.get("exitCode") or 0)
@@ -71,6 +71,12 @@ def _failed(ended: Object, status: Object) -> BuildFacts:
     said = str(ended.get("message") or "").strip()
     words = f" Its last lines:\n{said}" if said else ""
     return BuildFacts(BuildState.FAILED, "BuildFailed", f"The build ended with exit code {code}.{words}")
+
+
+def camel(code: str) -> str:
+    """`no_language` -> `NoLanguage`, as conditions have reasons (Kubernetes API conventions)."""
+    words = "".join(word[:1].upper() + word[1:] for word in code.split("_"))
+    return words if words.isascii() and words.isalnum() and words[:1].isalpha() else ""
 
 
 def _ended_by_others(status: Object) -> BuildFacts:

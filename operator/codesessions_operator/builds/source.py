@@ -15,6 +15,8 @@ from codesessions_crds.names import PTY_PORT, session_id
 from codesessions_oci.errors import IntegrityError, RegistryError, UnavailableError
 from codesessions_oci.registry import Registry
 
+from codesessions_operator.builds.facts import camel
+
 SOURCE_TYPE = "application/vnd.codesessions.source.v1"
 ZIP_TYPE = "application/zip"
 TICKET_SECONDS = 60
@@ -111,5 +113,6 @@ async def _refusal(response: aiohttp.ClientResponse) -> SourceError:
         code, detail = "", ""
     if response.status in {429, 500, 502, 503, 504}:
         return SourceError("SidecarBusy", f"The session cannot send its files now: {detail}", transient=True)
-    words = "".join(word.capitalize() for word in code.split("_")) or "SourceRefused"
-    return SourceError(words, f"The files cannot be archived: {detail or f'HTTP {response.status}'}")
+    return SourceError(
+        camel(code) or "SourceRefused", f"The files cannot be archived: {detail or f'HTTP {response.status}'}"
+    )
