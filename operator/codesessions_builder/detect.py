@@ -19,7 +19,11 @@ def detect(tree: Tree, engine: str, app_dir: str, say: Say) -> Plan:
     """Dockerfile > Procfile > Node, Python, static. Raises BuildError that says what was looked for."""
     if tree.has("Dockerfile") or tree.has("Containerfile"):
         if engine != "layers":
-            raise BuildError("needs_buildah", "there is a Dockerfile: it is built by the engine buildah")
+            raise BuildError(
+                "needs_buildah",
+                "there is a Dockerfile, which the engine layers does not build: ask for the engine buildah where the"
+                " platform has it, for the engine layers to have the Dockerfile passed over, or name it in .csignore",
+            )
         say("There is a Dockerfile; the engine layers, which was asked for, does not read it.")
     command = procfile(tree)
     if command:

@@ -22,6 +22,13 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
+_DAMAGE = (
+    *(zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, RuntimeError),
+    *(ValueError, OverflowError, IndexError),
+)
+"""What `zipfile` raises for bytes that are no zip."""
+
+
 @dataclass(frozen=True)
 class Limits:
     """Sizes in bytes, inflated."""
@@ -48,7 +55,7 @@ def unpack(archive: BinaryIO, folder: int, limits: Limits) -> Unpacked:
             raise _invalid(f"it has more than {limits.entries} entries", "too_many_entries")
         with zipfile.ZipFile(archive) as found:
             return _Unpacking(found, folder, limits).run()
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, struct.error, RuntimeError) as error:
+    except _DAMAGE as error:
         raise _invalid(str(error) or type(error).__name__) from error
 
 

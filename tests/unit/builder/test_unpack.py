@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import stat
 import struct
+import tempfile
 import zipfile
 from pathlib import Path
 
 import pytest
 from codesessions_builder.errors import BuildError
 from codesessions_builder.unpack import Limits, unpack
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 
 def archive(*entries: tuple[str, bytes, int], deflate: bool = False) -> io.BytesIO:
@@ -32,7 +36,7 @@ FILE, EXECUTABLE, LINK = stat.S_IFREG | 0o644, stat.S_IFREG | 0o755, stat.S_IFLN
 
 
 def run(data: io.BytesIO, target: Path, limits: Limits | None = None) -> None:
-    target.mkdir(exist_ok=True)
+    target.mkdir(parents=True, exist_ok=True)
     folder = os.open(target, os.O_RDONLY | os.O_DIRECTORY)
     try:
         unpack(data, folder, limits or Limits())
@@ -135,3 +139,24 @@ def test_encrypted_entries_are_refused(tmp_path: Path) -> None:
     data[at + 8] |= 1
     data[6] |= 1
     assert refusal(io.BytesIO(bytes(data)), tmp_path).code == "source_invalid"
+
+
+PARTS = st.lists(st.sampled_from(["a", "b", "..", ".", "", "c\\d", "é"]), min_size=1, max_size=4).map("/".join)
+ENTRIES = st.lists(st.tuples(PARTS, st.binary(max_size=20), st.sampled_from([FILE, EXECUTABLE, LINK])), max_size=6)
+
+
+@given(ENTRIES, st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), max_size=3))
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_comes_stays_in_the_folder(
+    tmp_path: Path, entries: list[tuple[str, bytes, int]], flips: list[tuple[int, int]]
+) -> None:
+    data = bytearray(archive(*entries).getvalue())
+    for at, value in flips:
+        data[at % len(data)] = value
+    with tempfile.TemporaryDirectory(dir=tmp_path) as place:
+        with contextlib.suppress(BuildError):
+            run(io.BytesIO(bytes(data)), Path(place) / "deep" / "target")
+        assert [path.name for path in Path(place).iterdir()] == ["deep"]
+        assert [path.name for path in (Path(place) / "deep").iterdir()] == ["target"]
+        for path in (Path(place) / "deep" / "target").rglob("*"):
+            assert path.resolve().is_relative_to(Path(place).resolve() / "deep" / "target")
