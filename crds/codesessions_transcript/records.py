@@ -24,9 +24,10 @@ class TranscriptError(ValueError):
 
 @dataclass(frozen=True)
 class Header:
-    """The first record. A screen that shows chunk `oldest_seq` first needs `preamble` before: what was forgotten set
-    modes, and perhaps began a sequence. `rows` and `columns` are the size at the beginning. Times are Unix times in
-    nanoseconds.
+    """The first record.
+
+    A screen that shows chunk `oldest_seq` first needs `preamble` before: what was forgotten has set modes, and perhaps
+    begun a sequence. `rows` and `columns` are the size at the beginning. Times are Unix times in nanoseconds.
     """
 
     session_id: str

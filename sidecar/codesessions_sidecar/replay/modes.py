@@ -90,33 +90,36 @@ class Tracker:
             self.tail = self.tail[:-1] + b"\x1b"
 
     def _follow(self, data: bytes, stop: int) -> None:
-        modes, mark = self.modes, 0
+        mark = 0
         for found in _EVENT.finditer(data, 0, stop):
             prefix, words, final, plain, plain_final, single, which, charset, title = found.groups()
             if final is not None:
                 if len(words) > _MAX_WORDS:
                     continue
                 if prefix == b"!" or (prefix == b"?" and b"104" in words):
-                    sgr.behind(data, mark, found.start(), modes.attributes)
+                    sgr.behind(data, mark, found.start(), self.modes.attributes)
                     mark = found.end()
                 self._prefixed(prefix, words.decode(), final)
             elif plain_final is not None and len(plain) < _MAX_WORDS:
                 self._plain(plain.decode(), plain_final)
             elif single is not None:
                 if single in b"78c":
-                    sgr.behind(data, mark, found.start(), modes.attributes)
+                    sgr.behind(data, mark, found.start(), self.modes.attributes)
                     mark = found.end()
                 self._single(single.decode())
             elif which is not None:
-                modes.charsets[which.decode()] = charset.decode()
+                self.modes.charsets[which.decode()] = charset.decode()
             elif title is not None:
-                modes.title = title[:_MAX_TITLE].decode("utf-8", "ignore")
-        sgr.behind(data, mark, stop, modes.attributes)
+                self.modes.title = title[:_MAX_TITLE].decode("utf-8", "ignore")
+        sgr.behind(data, mark, stop, self.modes.attributes)
         self._shift(data, stop)
 
     def _shift(self, data: bytes, stop: int) -> None:
         out, back = data.rfind(b"\x0e", 0, stop), data.rfind(b"\x0f", 0, stop)
-        if max(out, back) > data.rfind(b"\x1bc", 0, stop):
+        if max(out, back) < 0:
+            return
+        others = (b"\x1bc", b"\x1b[!p", b"\x1bn", b"\x1bo")  # what the events have seen to
+        if max(out, back) > max(data.rfind(other, 0, stop) for other in others):
             self.modes.locked = "\x0e" if out > back else ""
 
     def _plain(self, words: str, final: bytes) -> None:
@@ -208,7 +211,7 @@ def preamble(modes: Modes, *, reset: bool = False) -> bytes:
     parts.append(_keyboard(modes.kitty[0]))
     if modes.alternate:
         parts += [b"\x1b[?%dh" % modes.alternate, _keyboard(modes.kitty[1])]
-    for which, charset in modes.charsets.items():
+    for which, charset in sorted(modes.charsets.items()):
         if charset != "B":
             parts.append(f"\x1b{which}{charset}".encode())
     if modes.locked:
@@ -248,4 +251,14 @@ def _to_defaults() -> bytes:
     keyboard, ansi = b"\x1b[<99u\x1b[=0u", b"\x1b[4;20l\x1b[>4m\x1b>"
     main_screen = keyboard + b"\x1b[?1049l" + keyboard
     charsets = b"\x0f\x1b(B\x1b)B\x1b*B\x1b+B"
-    return b"\x18" + main_screen + b"\x1b[!p\x1b[m" + charsets + b"\x1b[r" + ansi + b"\x1b[?" + off + b"l\x1b[?7;25h"
+    return (
+        b"\x18"
+        + main_screen
+        + b"\x1b[!p\x1b[m"
+        + charsets
+        + b"\x1b[r\x1b[0 q"
+        + ansi
+        + b"\x1b[?"
+        + off
+        + b"l\x1b[?7;25h"
+    )

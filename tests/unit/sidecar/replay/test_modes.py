@@ -6,7 +6,7 @@ import json
 
 import pytest
 from codesessions_sidecar.replay.modes import MAX_TAIL, Modes, Tracker, preamble, reporting
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 PIECES = [
@@ -74,6 +74,7 @@ def test_what_is_set_is_restored(data: bytes, restored: bytes) -> None:
     assert preamble(behind(*(data[index : index + 1] for index in range(len(data))))) == restored
 
 
+@settings(max_examples=1000, deadline=None)
 @given(st.lists(st.sampled_from(PIECES), max_size=25), st.lists(st.integers(1, 7), max_size=60))
 def test_the_state_does_not_depend_on_the_cuts(pieces: list[bytes], lengths: list[int]) -> None:
     data = whole = b"".join(pieces)
@@ -84,6 +85,7 @@ def test_the_state_does_not_depend_on_the_cuts(pieces: list[bytes], lengths: lis
     assert behind(*parts, data) == behind(whole)
 
 
+@settings(max_examples=1000, deadline=None)
 @given(st.lists(st.sampled_from(PIECES), max_size=25), st.sampled_from(PIECES))
 def test_the_preamble_brings_a_terminal_into_the_state(pieces: list[bytes], before: bytes) -> None:
     wanted = behind(*pieces)
@@ -93,6 +95,7 @@ def test_the_preamble_brings_a_terminal_into_the_state(pieces: list[bytes], befo
         assert preamble(made) == preamble(wanted)
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(PIECES), max_size=25))
 def test_the_state_survives_json(pieces: list[bytes]) -> None:
     modes = behind(*pieces)
