@@ -227,6 +227,12 @@ COLUMNS: list[dict[str, Any]] = [
     {"name": "Node", "type": "string", "jsonPath": ".status.pod.node", "priority": 1},
     {"name": "Restarts", "type": "integer", "jsonPath": ".status.restarts", "priority": 1},
     {
+        "name": "Transcript",
+        "type": "string",
+        "jsonPath": ".status.conditions[?(@.type=='Archived')].reason",
+        "priority": 1,
+    },
+    {
         "name": "Message",
         "type": "string",
         "jsonPath": ".status.conditions[?(@.type=='Ready')].message",

@@ -55,7 +55,7 @@ def installation_of(master_key: bytes) -> str:
 
 
 class Archiver:
-    """`changed` is called with a session's key whenever there is news of its transcript."""
+    """`changed` is called with a session's key whenever there is news, `count` with the result of every attempt."""
 
     def __init__(
         self,
@@ -64,9 +64,11 @@ class Archiver:
         master_key: bytes,
         *,
         changed: Callable[[Key], None],
+        count: Callable[[str], None] = lambda _: None,
         clock: Callable[[], datetime] = now,
     ) -> None:
         self._registry, self._sidecars, self._changed, self._clock = registry, sidecars, changed, clock
+        self._count = count
         self._installation = installation_of(master_key)
         self._works: dict[Key, _Work] = {}
         self._slots = asyncio.Semaphore(AT_ONCE)
@@ -127,6 +129,7 @@ class Archiver:
         work = self._work(session)
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(work.failures, 10))
         work.failures += 1
+        self._count(reason)
         work.attempt = Attempt(reason=reason, message=message, retry_at=self._clock() + pause)
         _log.warning("%s/%s: %s: %s", session.namespace, session.name, reason, message)
         self._changed((session.namespace, session.name))
@@ -159,6 +162,7 @@ class Archiver:
                 if found is None and address is not None:
                     found = await self._bring(session, address)
             work.attempt = Attempt(found=found) if found is not None else Attempt(lost=True, message=LOST)
+            self._count("stored" if found is not None else "lost")
         except SidecarError as error:
             self.failed(session, "TranscriptUnreadable", str(error))
         except RegistryError as error:

@@ -18,6 +18,9 @@ class Metrics:
         self.seconds = Histogram(f"{prefix}_reconcile_seconds", "Duration of a pass.", registry=self.registry)
         self.queue = Gauge(f"{prefix}_queue_depth", "Sessions that wait for a pass.", registry=self.registry)
         self.leader = Gauge(f"{prefix}_leader", "Whether this process leads.", registry=self.registry)
+        self.transcripts = Counter(
+            f"{prefix}_transcripts", "Attempts to store a transcript.", ["result"], registry=self.registry
+        )
         self.sessions = Gauge(f"{prefix}_sessions", "Sessions by phase.", ["phase"], registry=self.registry)
 
 

@@ -70,7 +70,13 @@ class Operator:
         self._registry = registry
         self._sidecars = Sidecars(settings.master_key)
         self._archiver = (
-            Archiver(registry, self._sidecars, settings.master_key, changed=self._queue.add)
+            Archiver(
+                registry,
+                self._sidecars,
+                settings.master_key,
+                changed=self._queue.add,
+                count=lambda result: self._metrics.transcripts.labels(result).inc(),
+            )
             if registry is not None
             else None
         )

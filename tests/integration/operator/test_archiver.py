@@ -34,6 +34,10 @@ def transcript(*texts: bytes, identity: str = "cs_abc123", end: bool = True) -> 
     return found + (encode(End(len(texts), 7, None)) if end else b"")
 
 
+results: list[str] = []
+"""What archivers counted."""
+
+
 class FakeSidecar:
     """Sends what a test says, to whoever has the right ticket."""
 
@@ -98,10 +102,11 @@ async def sidecar() -> AsyncIterator[FakeSidecar]:
 async def make(registry: Registry, sidecar: FakeSidecar) -> AsyncIterator[Callable[[], Archiver]]:
     """Makes archivers, as an operator does that is started again."""
     made: list[tuple[Archiver, Sidecars]] = []
+    results.clear()
 
     def begin() -> Archiver:
         sidecars = Sidecars(MASTER_KEY, port=sidecar.port)
-        found = Archiver(registry, sidecars, MASTER_KEY, changed=lambda _: None)
+        found = Archiver(registry, sidecars, MASTER_KEY, changed=lambda _: None, count=results.append)
         made.append((found, sidecars))
         return found
 
@@ -133,6 +138,7 @@ async def test_a_transcript_is_stored_to_the_byte(make: Make, registry: Registry
     parts = [part async for part in registry.read_blob(found.repository, layer.digest, layer.size)]
     assert b"".join(parts) == sidecar.content
     assert sidecar.calls == ["/v1/output", "/v1/transcript"]
+    assert results == ["stored"]
 
 
 async def test_an_operator_that_starts_again_finds_what_the_last_one_stored(make: Make, sidecar: FakeSidecar) -> None:
@@ -167,6 +173,7 @@ async def test_a_registry_that_is_down_is_said_and_tried_again_later_and_later(m
         assert "tried again" in attempt.message
         assert attempt.retry_at is not None
         pauses.append(attempt.retry_at - now())
+    assert results == ["RegistryUnavailable"] * 3
     assert pauses == sorted(pauses)
     assert pauses[0] <= timedelta(seconds=2) < pauses[2]
     assert not await archiver.may_make_pod(SESSION, 0)
