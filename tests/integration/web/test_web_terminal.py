@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import time
 from collections.abc import Callable
@@ -145,6 +146,33 @@ def test_what_was_typed_into_a_dying_connection_is_typed_once(running: WebGatewa
                 found.state("Connected")
             found.shown(f"got-{number}")
         assert [line for line in found.lines() if line.startswith("got-")] == [f"got-{n}" for n in range(1, 9)]
+
+
+def test_a_killed_sidecar_is_not_noticed_in_what_is_shown(
+    running: WebGateway, terminal: Open, rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = terminal().unlock(running.key.text)
+    found.state("Connected")
+    found.type("for i in $(seq 1 12); do echo line-$i; sleep 0.1; done")
+    found.shown("line-3")
+    rig.kill_sidecar()
+    rig.start_sidecar()
+    monkeypatch.setattr("codesessions_api.tickets.PTY_PORT", rig.port)
+    found.shown("line-12")
+    assert [line for line in found.lines() if line.startswith("line-")] == [f"line-{n}" for n in range(1, 13)]
+
+
+def test_a_long_paste_arrives_whole(running: WebGateway, terminal: Open) -> None:
+    found = terminal(permissions=["clipboard-read", "clipboard-write"]).unlock(running.key.text)
+    found.state("Connected")
+    text = "".join(f"{number} 日本語 €\n" for number in range(15_000))  # beyond one message; characters to tear apart
+    size = len(text.encode())
+    found.type(f"stty -echo; bind 'set enable-bracketed-paste off'; clear; head -c {size} | sha256sum")
+    found.until("sha256sum runs", lambda: not any(found.lines()))
+    found.page.evaluate("(text) => navigator.clipboard.writeText(text)", text)
+    found.page.locator("#open-menu").click()
+    found.page.get_by_role("button", name="Paste").click()
+    found.shown(hashlib.sha256(text.encode()).hexdigest(), seconds=30)
 
 
 def test_ctrl_c_stops_a_flood_at_once(running: WebGateway, terminal: Open) -> None:
