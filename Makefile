@@ -45,6 +45,7 @@ lint: prepare  ## ruff, mypy --strict, import-linter, generated files
 bench: prepare install  ## the benchmarks, side by side with peers
 	@PYTHONPATH=dev:tests $(PYTHON) -m bench.create
 	@PYTHONPATH=dev:tests $(PYTHON) -m bench.latency
+	@PYTHONPATH=dev:tests $(PYTHON) -m bench.archive
 	@PYTHONPATH=dev:tests $(PYTHON) -m bench.reads
 	@PYTHONPATH=dev:tests $(PYTHON) -m bench.gateway
 

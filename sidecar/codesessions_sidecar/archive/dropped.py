@@ -41,9 +41,7 @@ def is_dropped(name: str, *, folder: bool) -> bool:
     return name in FILES or name in {".git", ".venv", "node_modules"} or name.endswith(SUFFIXES)
 
 
-def is_private_key(name: str, head: bytes) -> bool:
+def is_private_key(name: str, head: bytes | memoryview) -> bool:
     """Whether a file's first bytes are a private key in PEM's form (RFC 7468), or hold one beside a certificate."""
-    text = head.lstrip()
-    if not text.startswith(b"-----BEGIN ") and not name.endswith(KEY_SUFFIXES):
-        return False
-    return b"PRIVATE KEY-----" in text
+    begins = bytes(head[:64]).lstrip().startswith(b"-----BEGIN ")
+    return (begins or name.endswith(KEY_SUFFIXES)) and b"PRIVATE KEY-----" in bytes(head)

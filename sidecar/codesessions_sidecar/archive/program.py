@@ -184,7 +184,7 @@ class Archive:
         content.end()
 
     def _is_key(self, found: Found, size: int) -> bool:
-        return is_private_key(found.name, bytes(self._buffer[: min(size, KEY_HEAD)]))
+        return is_private_key(found.name, self._buffer[: min(size, KEY_HEAD)])
 
     def _read(self, file: int, at: int, most: int, found: Found) -> int:
         """Read up to `most` bytes into the buffer; fewer only at the end of the file."""
