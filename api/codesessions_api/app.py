@@ -16,7 +16,15 @@ from prometheus_client import generate_latest
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from codesessions_api import app_routes, build_routes, deploy_routes, openapi, session_routes, terminal_routes
+from codesessions_api import (
+    app_routes,
+    build_routes,
+    deploy_routes,
+    openapi,
+    recording_routes,
+    session_routes,
+    terminal_routes,
+)
 from codesessions_api.archivecache import ArchiveCache
 from codesessions_api.archived import Transcripts
 from codesessions_api.build_logs import BuildLogs
@@ -128,6 +136,7 @@ def routes(context: Context) -> APIRouter:
     router = APIRouter(include_in_schema=False)
     session_routes.add(router, context)
     terminal_routes.add(router, context)
+    recording_routes.add(router, context)
     deploy_routes.add(router, context)
     app_routes.add(router, context)
     build_routes.add(router, context)

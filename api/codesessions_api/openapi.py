@@ -226,6 +226,26 @@ _READ = _operation(
     ),
     headers=_APPLIED,
 )
+_RECORDING = _operation(
+    "readRecording",
+    "Get a recording of the terminal",
+    "Scope `code-sessions:read`. Asciicast v3, which asciinema plays: all output that is kept, with its times, changes "
+    "of size, and the end; what was typed is not recorded. With `format=text` plain text: escape sequences are taken "
+    "out, and of a line that was written over what came last is left. An answer without its last chunk (it is "
+    "`chunked`) has been cut: ask again.",
+    200,
+    *_TERMINAL,
+    "output_gone",
+    "output_not_stored_yet",
+    "archive_unavailable",
+    "invalid_parameter",
+    parameters=(_query("format", text("What to get.", enum=["asciicast", "text"], default="asciicast")),),
+    headers={"Content-Disposition": _header("A file name.")},
+)
+_RECORDING["responses"]["200"]["content"] = {
+    "application/x-asciicast": {"schema": {"type": "string"}},
+    "text/plain": {"schema": {"type": "string"}},
+}
 _RESIZE = _operation(
     "resizeTerminal",
     "Set the terminal's size",
@@ -275,6 +295,7 @@ def document() -> Part:
             one: {"parameters": [_ID], "get": _GET, "delete": _COMPLETE},
             one + "/input": {"parameters": [_ID], "post": _INPUT},
             one + "/output": {"parameters": [_ID], "get": _READ},
+            one + "/recording": {"parameters": [_ID], "get": _RECORDING},
             one + "/resize": {"parameters": [_ID], "post": _RESIZE},
             one + "/tickets": {"parameters": [_ID], "post": _TICKET},
             **deploy_paths(_operation, _ID, _PREFER, _APPLIED),

@@ -87,6 +87,29 @@ class Sidecars:
         except (ValueError, KeyError, TypeError) as error:
             raise unavailable() from error
 
+    async def transcript(self, resource: Object, user_id: str) -> aiohttp.ClientResponse:
+        """The whole transcript as it comes, to be read and closed. Raises Problem 503."""
+        address = address_of(resource)
+        if address is None:
+            raise unavailable()
+        token = ticket_for(self._master_key, resource, ("read",), user_id, now=self._clock())
+        url = URL.build(scheme="http", host=address[0], port=address[1], path="/v1/transcript")
+        limits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=ANSWER_SECONDS)
+        headers = {"Authorization": f"Bearer {token}"}
+        give_up = time.monotonic() + RETRY_SECONDS
+        while True:
+            try:
+                answer = await self._http.get(url, headers=headers, timeout=limits, allow_redirects=False)
+                break
+            except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+                if not _may_repeat(error, repeatable=True) or time.monotonic() > give_up:
+                    raise unavailable() from error
+            await asyncio.sleep(0.05)
+        if answer.status != 200:
+            answer.close()
+            raise unavailable()
+        return answer
+
     async def _call(
         self,
         resource: Object,
