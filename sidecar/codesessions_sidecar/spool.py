@@ -79,6 +79,7 @@ class Spool:
             numbers[_EXIT] = 0
             numbers[_INSTANCE] = instance
         self._oldest = self._find_oldest()
+        self._oldest_start = self._end(self._oldest - 1)
         self.cut()
 
     def _open(self) -> None:
@@ -140,9 +141,11 @@ class Spool:
         """The oldest chunk that is not overwritten; `last_seq + 1` if none is."""
         last, kept_from = self.last_seq, self._kept_from()
         oldest = max(self._oldest, self._oldest_recorded())
-        while oldest <= last and self._end(oldest - 1) < kept_from:
+        start = self._oldest_start if oldest == self._oldest else self._end(oldest - 1)
+        while oldest <= last and start < kept_from:
+            start = self._end(oldest)
             oldest += 1
-        self._oldest = oldest  # it never becomes less
+        self._oldest, self._oldest_start = oldest, start  # it never becomes less
         return oldest
 
     def _oldest_recorded(self) -> int:
@@ -245,8 +248,10 @@ class Spool:
     def read(self, after: int, limit: int) -> list[Chunk]:
         """Chunks after number `after`, oldest first, of `limit` bytes in all, or the first one if that is longer."""
         found: list[Chunk] = []
-        seq = max(after + 1, self.oldest_seq)
         last = self.last_seq
+        if after >= last:
+            return found
+        seq = max(after + 1, self.oldest_seq)
         if seq > last:
             return found
         start, budget = self._end(seq - 1), limit

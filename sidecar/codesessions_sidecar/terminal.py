@@ -93,6 +93,8 @@ class Terminal:
     async def changed(self, seconds: float | None = None) -> bool:
         """Wait for output, room for input, or the end; false if nothing came within `seconds`."""
         event = self._changed
+        if seconds is None:
+            return await event.wait()
         try:
             async with asyncio.timeout(seconds):
                 await event.wait()
