@@ -281,3 +281,42 @@ async def test_a_silent_viewer_is_pinged_and_then_dropped(here: Place, monkeypat
     await answering
     assert lively.protocol.close_rcvd is not None
     assert lively.protocol.close_rcvd.code == 1000
+
+
+async def test_a_viewer_whose_host_is_gone_is_dropped_and_a_slow_one_is_not(
+    here: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PING_SECONDS", 0.01)
+    monkeypatch.setattr(module, "SILENCE_SECONDS", 0.1)
+    looks, silent = [0], [0.0]
+
+    def look(_: module.WebSocket) -> float:
+        looks[0] += 1
+        return silent[0]
+
+    monkeypatch.setattr(module.WebSocket, "unacknowledged_seconds", look)
+    await here.shell()
+    stuck = WebSocket(await here.client(receive_buffer=4096), "?afterSeq=0", None)
+    await stuck.open(ticket())
+    for _ in range(10):
+        await here.print(b"x" * 60_000)
+    await eventually("it was looked at for longer than the silence allowed", lambda: looks[0] > 30)
+    assert len(here.terminal.viewers) == 1, "it takes nothing, and is there"
+    silent[0] = module.DEAD_SECONDS + 1
+    await eventually("it is gone", lambda: len(here.terminal.viewers) == 0)
+    assert here.terminal.viewers.dropped["silent"] == 1
+
+
+async def test_the_kernel_says_how_long_a_host_has_been_silent() -> None:
+    accepted: asyncio.Future[asyncio.StreamWriter] = asyncio.get_running_loop().create_future()
+    server = await asyncio.start_server(lambda _, writer: accepted.set_result(writer), "127.0.0.1", 0)
+    async with server:
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        there = await accepted
+        there.write(b"x")
+        await reader.readexactly(1)
+        found = module.WebSocket(reader, writer, lambda _: None).unacknowledged_seconds()
+        assert 0 <= found < 5
+        for each in (writer, there):
+            each.close()
+            await each.wait_closed()
