@@ -76,6 +76,7 @@ class Viewer:
         self._seat = Seat(self._dialect.name, self._writes)
         self._show_old: Show | None = None
         self._acked = 0
+        self._drop_until: int | None = None
         self._held = self._skipped = self._blocked = False
         self._input_ended = False
         self._started = asyncio.Event()
@@ -164,7 +165,7 @@ class Viewer:
         await self._open()
         while self._socket.open:
             await self._tell_news()
-            budget = self._budget()
+            budget = 0 if self._dropping() else self._budget()
             page = self._terminal.page(self._seat.after, budget) if budget > 0 else None
             if page is None:
                 await self._terminal.changed()
@@ -225,6 +226,19 @@ class Viewer:
         if size != self._size:
             self._size = size
             await self._socket.send(self._dialect.size(*size))
+
+    def _dropping(self) -> bool:
+        """Pass over what is to be dropped; whether some of it is still to come."""
+        if self._drop_until is None:
+            return False
+        spool = self._terminal.spool
+        self._seat.after = max(self._seat.after, spool.newest_within(self._drop_until))
+        self._acked = self._seat.after
+        on_its_way = spool.head < self._drop_until and self._terminal.connected and self._terminal.exit is None
+        if not on_its_way:
+            self._drop_until = None
+            self._skipped = True
+        return on_its_way
 
     def _budget(self) -> int:
         """Bytes of output that may be sent now."""
@@ -339,9 +353,8 @@ class Viewer:
             await self._socket.send(self._dialect.typed(order.seq, count), ahead=AHEAD)
 
     def _drop_lag(self) -> None:
-        """Let go of output that this viewer has not been sent, if that is much."""
-        last = self._terminal.spool.last_seq
-        if self._terminal.spool.distance(self._seat.after, last) > FLUSH_BYTES:
-            self._seat.after = self._acked = last
-            self._skipped = True
+        """Let go of all that was printed and this viewer was not sent, if that is much."""
+        printed = self._terminal.printed
+        if printed - self._terminal.spool.position(self._seat.after) > FLUSH_BYTES:
+            self._drop_until = printed
             self._terminal.wake()

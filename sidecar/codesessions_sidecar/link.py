@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import os
 import socket
+import sys
+import termios
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -64,6 +67,16 @@ class Link:
     def ended(self) -> bool:
         """Whether the shell has ended; its last output may still be on its way."""
         return self._ended is not None
+
+    @property
+    def unread(self) -> int:
+        """Bytes that the shell has printed and that are still in the socket (unix(7), SIOCINQ)."""
+        if self._data is None:
+            return 0
+        try:
+            return int.from_bytes(fcntl.ioctl(self._data, termios.FIONREAD, bytes(4)), sys.byteorder)
+        except OSError:
+            return 0
 
     # -- connections
 

@@ -180,11 +180,24 @@ class Spool:
         """Bytes of a chunk that is kept."""
         return self._end(seq) - self._end(seq - 1)
 
+    def position(self, seq: int) -> int:
+        """Bytes ever stored up to the end of this chunk, or of the nearest one that is kept."""
+        return self._end(min(max(seq, self.oldest_seq - 1), self.last_seq))
+
     def distance(self, after: int, until: int) -> int:
         """Bytes of the chunks after number `after`, up to number `until`, as far as they are kept."""
-        last = min(until, self.last_seq)
-        first = max(after, self.oldest_seq - 1)
-        return self._end(last) - self._end(first) if first < last else 0
+        return max(0, self.position(until) - self.position(after))
+
+    def newest_within(self, position: int) -> int:
+        """The newest chunk that ends by this position; `oldest_seq - 1` if none that is kept does."""
+        low, high = self.oldest_seq - 1, self.last_seq
+        while low < high:
+            middle = (low + high + 1) // 2
+            if self._end(middle) <= position:
+                low = middle
+            else:
+                high = middle - 1
+        return low
 
     @property
     def exit_mark(self) -> int:

@@ -224,3 +224,13 @@ async def test_the_log_says_why_a_viewer_went(here: Place, monkeypatch: pytest.M
     await (await here.websocket()).closed()
     await gone(3)
     assert why == ["lost", "refused", "ended"]
+
+
+async def test_what_is_still_on_its_way_counts_as_printed(here: Place) -> None:
+    assert here.terminal.printed == 0
+    await here.shell()
+    await here.print(b"abc")
+    here.launcher.print(b"de")
+    assert (here.terminal.printed, here.terminal.spool.head) == (5, 3)
+    await eventually("it is read", lambda: here.terminal.spool.head == 5)
+    assert here.terminal.printed == 5

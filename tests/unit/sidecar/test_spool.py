@@ -147,6 +147,22 @@ def test_what_fell_out_is_said(tmp_path: Path, launcher: Launcher) -> None:
     again.close()
 
 
+def test_positions_are_of_what_is_kept(tmp_path: Path, launcher: Launcher) -> None:
+    spool = Spool(tmp_path, SIZE)
+    spool.adopt(launcher.epoch, 0)
+    assert (spool.position(0), spool.position(9), spool.newest_within(9), spool.distance(0, 9)) == (0, 0, 0, 0)
+    for data in (b"abc", b"de", b"f"):
+        put(spool, launcher, data)
+    assert [spool.position(seq) for seq in range(5)] == [0, 3, 5, 6, 6]
+    assert [spool.newest_within(position) for position in (0, 2, 3, 4, 5, 6, 99)] == [0, 0, 1, 1, 2, 3, 3]
+    assert (spool.distance(1, 3), spool.distance(3, 1), spool.distance(0, 99)) == (3, 0, 6)
+    put(spool, launcher, bytes(2 * SIZE))
+    before = spool.oldest_seq - 1
+    assert spool.position(1) == spool.position(before) > 6
+    assert spool.newest_within(6) == before
+    spool.close()
+
+
 def test_many_small_chunks_are_bounded_by_their_records(tmp_path: Path, launcher: Launcher) -> None:
     spool = Spool(tmp_path, SIZE)
     spool.adopt(launcher.epoch, 0)
