@@ -156,10 +156,13 @@ class Archiver:
             _log.info("%s/%s: %s", session.namespace, session.name, error)
 
     async def _run(self, session: Session, address: str | None, work: _Work) -> None:
+        key = (session.namespace, session.name)
         try:
-            async with self._slots:
-                found = await self._look(session)
-                if found is None and address is not None:
+            found = await self._look(session)
+            if found is None and address is not None:
+                if not await self._sidecars.until_ended(session, address):
+                    _log.warning("%s/%s: the shell does not end; its output so far is kept", *key)
+                async with self._slots:
                     found = await self._bring(session, address)
             work.attempt = Attempt(found=found) if found is not None else Attempt(lost=True, message=LOST)
             self._count("stored" if found is not None else "lost")
@@ -168,12 +171,12 @@ class Archiver:
         except RegistryError as error:
             self.failed(session, *_registry_words(error))
         except Exception:
-            _log.exception("%s/%s", session.namespace, session.name)
+            _log.exception("%s/%s", *key)
             self.failed(session, "InternalError", "The operator failed; its log says how.")
         finally:
             work.task = None
             work.attempt = replace(work.attempt, running=False)
-            self._changed((session.namespace, session.name))
+            self._changed(key)
 
     def repository(self, session: Session) -> str:
         """Where a session's transcript is."""
@@ -189,8 +192,6 @@ class Archiver:
         return reference_of(repository, manifest, session.uid)
 
     async def _bring(self, session: Session, address: str) -> TranscriptReference:
-        if not await self._sidecars.until_ended(session, address):
-            _log.warning("%s/%s: the shell does not end; its output so far is kept", session.namespace, session.name)
         repository = self.repository(session)
         reader = Checked(self._sidecars.transcript(session, address), session_id(session.name))
         layer = await self._registry.push_blob(repository, reader.parts(), MEDIA_TYPE)
