@@ -9,7 +9,7 @@ import pytest
 from codesessions_dev.layout import REPO
 
 PROJECT = tomllib.loads((REPO / "pyproject.toml").read_text())
-IMAGES = ("platform", "sidecar", "workspace")
+IMAGES = ("platform", "sidecar", "workspace", "runtime")
 PINS = ("platform", "sidecar", "dev")
 
 
