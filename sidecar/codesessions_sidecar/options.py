@@ -8,6 +8,7 @@ from codesessions_sidecar.dialects import BY_NAME
 from codesessions_sidecar.http import Request, number, one_of
 from codesessions_sidecar.journal import NOBODY
 from codesessions_sidecar.routes import writer_of
+from codesessions_sidecar.tickets import WRITE, Ticket
 
 LEAST_WINDOW, MOST_WINDOW = 4 << 10, 16 << 20
 """Bytes that may be on their way unacknowledged."""
@@ -27,6 +28,20 @@ class Options:
     writer: int = NOBODY
     replay: str | None = None
     """`screen`: for a blank screen; `resume`: for one that shows all before; `raw`: as it is. None: by `after`."""
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """Who comes, and what for."""
+
+    session_id: str
+    ticket: Ticket
+    options: Options
+
+    @property
+    def writes(self) -> bool:
+        """Whether they may type and size."""
+        return WRITE in self.ticket.scope and self.options.role == "writer"
 
 
 def read_options(request: Request) -> Options:

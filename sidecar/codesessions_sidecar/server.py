@@ -204,8 +204,8 @@ class Server:
         if "websocket" not in tokens(request.headers.get("upgrade", "")):
             headers = {"Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
             raise HttpError(426, "upgrade_required", "this is a WebSocket", headers=headers)
-        from codesessions_sidecar.attach import Viewer, Visitor  # 4 MiB that a session without viewers does without
-        from codesessions_sidecar.options import read_options
+        from codesessions_sidecar.attach import Viewer  # 4 MiB that a session without viewers does without
+        from codesessions_sidecar.options import Visitor, read_options
 
         visitor = Visitor(self._settings.session_id, ticket, read_options(request))
         viewer = Viewer(self._terminal, visitor, reader, writer)
