@@ -17,6 +17,7 @@ from codesessions_dev.shell import run
 NAMESPACE = "codesessions-system"
 RELEASE = "codesessions"
 ORGANIZATION = "demo"
+BUILD_CA = "codesessions-build-ca"
 APPS_TLS_SECRET = "codesessions-apps-tls"  # noqa: S105
 TLS_SECRETS = {"codesessions-ingress-tls": "ingress", APPS_TLS_SECRET: "apps"}
 """Secrets, and the certificates in them."""
@@ -88,6 +89,12 @@ def _apps(provider: Provider) -> dict[str, object]:
     }
 
 
+def _build_ca(provider: Provider) -> dict[str, object]:
+    """What builds of the organisation trust: a package index may be behind a certificate of this machine's own."""
+    metadata = {"name": BUILD_CA, "namespace": ORGANIZATION}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"ca.crt": provider.build_ca}}
+
+
 def _url(provider: Provider) -> str:
     port = provider.layout.ports.https
     return "https://localhost" + ("" if port == 443 else f":{port}")
@@ -100,6 +107,8 @@ def _chart(provider: Provider, built: images.Images) -> None:
         "apps": _apps(provider),
         "build": {
             "runtimeImage": built.runtime,
+            "env": provider.build_env,
+            "caConfigMap": BUILD_CA if provider.build_ca else "",
             "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},
         },
         **built.values(),
@@ -130,6 +139,8 @@ def _access(provider: Provider) -> Access:
     cli = [Path(sys.prefix) / "bin" / "codesessions"]
     env = {"KUBECONFIG": str(provider.kubeconfig)}
     run([*cli, "org", "create", ORGANIZATION], env=env)
+    if provider.build_ca:
+        _apply(provider, _build_ca(provider))
     known = envfile.read()
     key = known.api_key if known and _is_known(provider, known.api_key) else ""
     if not key:

@@ -38,6 +38,7 @@ from codesessions_builder.unpack import Limits, unpack
 
 TERMINATION_LOG = "/dev/termination-log"
 _RESULT_LIMIT = 4000
+_CA_FILE = "CODESESSIONS_REGISTRY_CA_FILE"
 _UNREACHED = (
     *("ENOTFOUND", "EAI_AGAIN", "ETIMEDOUT", "ECONNREFUSED", "Could not resolve", "Temporary failure in name"),
     *("Failed to establish a new connection", "Network is unreachable", "ConnectTimeoutError", "dns error"),
@@ -228,13 +229,21 @@ def outcome_of(error: BaseException) -> dict[str, Any]:
     return {"code": "internal", "error": repr(error), "transient": False}
 
 
+def _registry_settings() -> RegistrySettings:
+    environment = dict(os.environ)
+    if not Path(environment.get(_CA_FILE, "/")).is_file():
+        environment.pop(_CA_FILE, None)  # a namespace need not have the platform's certificates
+    settings = RegistrySettings.read(environment)
+    if settings is None:
+        raise BuildError("internal", "the build pod was told of no registry")
+    return settings
+
+
 async def _main(log: Log) -> dict[str, Any]:
     task = asyncio.current_task()
     assert task is not None  # noqa: S101
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    settings = RegistrySettings.read()
-    if settings is None:
-        raise BuildError("internal", "the build pod was told of no registry")
+    settings = _registry_settings()
     order = Order.read(os.environ[VARIABLE])
     async with contextlib.AsyncExitStack() as stack:
         registry = other = await stack.enter_async_context(Registry(settings))

@@ -21,6 +21,8 @@ LOST_SECONDS = 5.0
 START_SECONDS = 120.0
 LINE = 8 << 10
 KILLED = 137
+CA_VARIABLES = ("SSL_CERT_FILE", "PIP_CERT", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE")
+"""What names the platform's certificates to the steps."""
 
 
 class Runner:
@@ -97,6 +99,8 @@ def _read(reading: int) -> bytes | None:
 def script(steps: Sequence[str], env: Mapping[str, str], app_dir: str) -> str:
     """The steps as a script: each is shown, the first that fails ends it."""
     lines = ["set -u", f"exchange=$PWD; cd {shlex.quote(app_dir)}"]
+    # A namespace need not have the platform's certificates.
+    lines.append(f'[ -f "${{SSL_CERT_FILE:-/}}" ] || unset {" ".join(CA_VARIABLES)}')
     lines += [f"export {name}={shlex.quote(value)}" for name, value in env.items()]
     lines += ['mkdir -p "$HOME"', "(", "set -e"]
     for step in steps:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from codesessions_builder.order import APP_DIR, VARIABLE, Order
-from codesessions_builder.runner import WAIT
+from codesessions_builder.runner import CA_VARIABLES, WAIT
 from yarl import URL
 
 from codesessions_operator.builds.engine import BuildRequest, BuildSettings
@@ -28,7 +28,6 @@ _CONFINED = {
     "capabilities": {"drop": ["ALL"]},
     "readOnlyRootFilesystem": True,
 }
-_CA_VARIABLES = ("SSL_CERT_FILE", "PIP_CERT", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE")
 
 
 class Layers:
@@ -80,7 +79,7 @@ def base_of(image: str, settings: BuildSettings) -> tuple[str, str]:
 def _steps(settings: BuildSettings) -> Object:
     env = dict(settings.env)
     if settings.ca_bundle_config_map:
-        env = dict.fromkeys(_CA_VARIABLES, CA_FILE) | env
+        env = dict.fromkeys(CA_VARIABLES, CA_FILE) | env
     mounts: list[Object] = [
         {"name": "app", "mountPath": APP_DIR},
         {"name": "exchange", "mountPath": EXCHANGE},
@@ -161,5 +160,5 @@ def _volumes(request: BuildRequest, settings: BuildSettings) -> list[Object]:
             {"name": "credentials", "secret": {"secretName": request.credentials_secret, "defaultMode": 0o440}}
         )
     if settings.ca_bundle_config_map:
-        volumes.append({"name": "ca", "configMap": {"name": settings.ca_bundle_config_map}})
+        volumes.append({"name": "ca", "configMap": {"name": settings.ca_bundle_config_map, "optional": True}})
     return volumes
