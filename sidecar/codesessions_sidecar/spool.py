@@ -297,6 +297,11 @@ class Spool:
             return True
         return self.head > self._output.size - margin and self._end(after) < self._kept_from() + margin
 
+    def due(self, after: int, margin: int) -> tuple[int, int]:
+        """`head` and `last_seq` from which `falls_out_soon` may be true."""
+        head = max(self._output.size - margin, self._end(after) + self._output.size - MAX_READ - margin)
+        return head, after + self._records - min(margin, self._records // 4)
+
     def close(self) -> None:
         """Release the files."""
         self._output.close()

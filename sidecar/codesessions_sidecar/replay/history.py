@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _MAGIC = 0x3130_5345_444F_4D43  # "CMODES01"
 _COUNT = 1
 _SLOT, _SLOTS = 16 << 10, 8
-_BLOCK = 128 << 10
+_BLOCK = 256 << 10
 
 
 class Mark(NamedTuple):
@@ -49,11 +49,14 @@ class History:
         if self._file.numbers[_COUNT]:
             self._load()
         self._followed = self._marks[-1].after if self._marks else max(0, spool.oldest_whole - 1)
+        self._due = 0, 0
         self._forget()
         self.advance()
 
     def advance(self) -> None:
         """Follow what will fall out of the ring soon; to be called after output, it mostly does nothing."""
+        if self._spool.head < self._due[0] and self._spool.last_seq < self._due[1]:
+            return
         while self._spool.falls_out_soon(self._followed, 4 * self._block):
             from codesessions_sidecar.replay.modes import Tracker  # what a session that prints little does without
 
@@ -69,13 +72,13 @@ class History:
             self._followed = last
             self._note(Mark(last, tracker))
         self._forget()
+        self._due = self._spool.due(self._followed, 4 * self._block)
 
     def _forget(self) -> None:
-        """Let go of marks before what is overwritten."""
+        """Let go of marks before what may be overwritten until the next block."""
         if not self._marks:
             return
-        oldest = self._spool.oldest_whole
-        while len(self._marks) > 1 and self._marks[0].after < oldest - 1:
+        while len(self._marks) > 1 and self._spool.falls_out_soon(self._marks[0].after, 2 * self._block):
             del self._marks[0]
         self._spool.floor = self._marks[0].after + 1
 
