@@ -100,7 +100,10 @@ class Stream:
                     size, length = 10, int.from_bytes(buffer[place + 2 : place + 10], "big")
                 if end - place < size:
                     break
+                ping = buffer[place] & 15 == 9
                 place += size
+                if ping:  # unanswered, ttyd hangs up after a while
+                    self.socket.sendall(b"\x8a\x80\0\0\0\0")
                 self._skip = length
                 payload += length
                 messages += 1

@@ -98,6 +98,7 @@ class Rig:
         self.log.touch()
         self.sidecar = Sidecar(folder)
         self.process: subprocess.Popen[bytes] | None = None
+        self.prefix: list[str] = []
         self.environment = {
             "PATH": os.environ["PATH"],
             "CODESESSIONS_RUN_DIR": str(folder),
@@ -106,7 +107,7 @@ class Rig:
 
     def start(self, *words: str, **options: Any) -> subprocess.Popen[bytes]:
         self.process = subprocess.Popen(
-            [LAUNCHER, *words],
+            [*self.prefix, LAUNCHER, *words],
             env=self.environment,
             stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -344,6 +345,52 @@ def test_orphans_are_reaped(rig: Rig) -> None:
     text = rig.sidecar.read_until(b"\r\n").decode()
     orphan = int(text.split()[1])
     until("nothing is left of it", lambda: not Path(f"/proc/{orphan}").exists())
+
+
+def test_a_stopped_shell_is_ended_all_the_same(rig: Rig) -> None:
+    hello = rig.shell("echo on; kill -STOP $$; echo back; read x")
+    rig.sidecar.read_until(b"on\r\n")
+    status = Path(f"/proc/{hello['pid']}/status")
+    until("it is stopped", lambda: "T (stopped)" in status.read_text())
+    assert rig.process is not None
+    begun = time.monotonic()
+    rig.process.terminate()
+    assert rig.sidecar.next()["signal"] in {signal.SIGHUP, signal.SIGTERM}
+    assert time.monotonic() - begun < 1.5, "it was woken, not killed"
+
+
+def test_a_stopped_shell_goes_on_where_it_was(rig: Rig) -> None:
+    hello = rig.shell("stty -echo; echo on; kill -STOP $$; read x; echo got $x; exit 3")
+    rig.sidecar.read_until(b"on\r\n")
+    rig.sidecar.type("typed meanwhile\n")
+    status = Path(f"/proc/{hello['pid']}/status")
+    until("it is stopped", lambda: "T (stopped)" in status.read_text())
+    rig.sidecar.tell(type="signal", signal=int(signal.SIGCONT))
+    assert rig.sidecar.rest() == b"got typed meanwhile\r\n"
+    assert rig.leave() == 3
+
+
+def test_the_first_process_of_a_pid_namespace_reaps_and_ends(rig: Rig) -> None:
+    rig.prefix = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
+    if subprocess.run([*rig.prefix, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no pid namespaces may be made here")
+    rig.shell(
+        "trap '' HUP TERM; (sleep 0.01 & echo orphan); echo pid $PPID; while read x; do cat /proc/[0-9]*/stat; echo .; done"
+    )
+    rig.sidecar.read_until(b"pid 1\r\n")
+
+    def processes() -> bytes:
+        rig.sidecar.type("\n")
+        return rig.sidecar.read_until(b"\r\n.\r\n")
+
+    until("no zombie is left", lambda: b") Z " not in processes())
+    assert rig.process is not None
+    (first,) = Path(f"/proc/{rig.process.pid}/task/{rig.process.pid}/children").read_text().split()
+    os.kill(int(first), signal.SIGTERM)
+    told = rig.sidecar.next()
+    assert (told["signal"], told["terminated"]) == (signal.SIGKILL, True)
+    rig.sidecar.rest()
+    assert rig.leave() == 137
 
 
 def test_a_shell_without_its_terminal_is_left_alone(rig: Rig) -> None:
