@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from codesessions_crds.app import AppPhase, AppStatus, Revision
-from codesessions_crds.build import BuildPhase
+from codesessions_crds.build import BuildPhase, BuildStatus
 from codesessions_crds.names import API_VERSION, BUILD_LABEL, OPERATOR_MANAGER, STATUS_MANAGER
 from codesessions_kube.client import KubeClient
 from codesessions_kube.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
@@ -25,7 +25,7 @@ from codesessions_operator.apps.facts import Rollout, RolloutFacts, read_health,
 from codesessions_operator.apps.plan import AppRecord
 from codesessions_operator.apps.records import app_record, build_records
 from codesessions_operator.apps.settings import AppSettings
-from codesessions_operator.builds.builder import Builder
+from codesessions_operator.builds.builder import LOG, ZIP, Builder
 from codesessions_operator.builds.order import BuildRecord, superfluous
 from codesessions_operator.builds.status import moved
 from codesessions_operator.clock import now as clock_now
@@ -35,6 +35,7 @@ from codesessions_operator.desired.common import is_owned
 Object = dict[str, Any]
 STEPS = 4
 APPLY_EVERY = 600.0
+NO_APP = "AppNotFound"
 KEYED_FOR = timedelta(hours=24)
 _KINDS: dict[str, Kind] = {each.kind: each for each in (DEPLOYMENT, SERVICE, INGRESS, HTTP_ROUTE)}
 _log = logging.getLogger(__name__)
@@ -88,7 +89,7 @@ class AppReconciler:
         builds = build_records(self._builds.find("/".join(key)))
         record = app_record(resource) if resource is not None else None
         if resource is None or record is None or resource["metadata"].get("deletionTimestamp"):
-            self._forget(key, builds)
+            await self._without_app(key, builds, gone=resource is None)
             return None
         state = Pass(record, record.status, builds)
         await self._ask_for_build(state)
@@ -99,11 +100,22 @@ class AppReconciler:
         await self._prune(state)
         return min(state.again, default=None)
 
-    def _forget(self, key: Key, builds: list[BuildRecord]) -> None:
+    async def _without_app(self, key: Key, builds: list[BuildRecord], *, gone: bool) -> None:
+        """Builds go with their App. One whose App is yet to come waits for it."""
         self._applied.pop(key, None)
         for build in builds:
             if self._builder is not None:
-                self._builder.jobs.forget(build.namespace, build.name, "zip", "log")
+                self._builder.jobs.forget(build.namespace, build.name, ZIP, LOG)
+            if not gone:
+                continue
+            if build.status.phase is None or _reason(build.status) == NO_APP:
+                message = f"There is no App {build.spec.app_name}: create it, or delete this Build."
+                await self._write_build(build, self._end(build, BuildPhase.ZIPPING, NO_APP, message))
+                continue
+            try:
+                await self._client.delete(BUILD, build.namespace, build.name, uid=build.uid)
+            except (NotFoundError, ConflictError):
+                continue
         self._pruned(key[0])
 
     # -- Builds
@@ -350,5 +362,5 @@ class AppReconciler:
             self._pruned(state.record.application.namespace)
 
 
-def _reason(status: AppStatus) -> str:
+def _reason(status: AppStatus | BuildStatus) -> str:
     return next((each.reason for each in status.conditions or () if each.type == "Ready"), "")

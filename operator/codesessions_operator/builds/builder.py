@@ -217,31 +217,29 @@ class Builder:
         Raises KubeError.
         """
         self.jobs.forget(build.namespace, build.name, ZIP)
-        pod = self._pod(build)
-        needed = build.status.log_digest is None
-        if pod is None and not (needed and build.status.phase is BuildPhase.FAILED and build.status.attempts is None):
-            return build.status
-        digest: str | None = None
-        if needed:
-            key = (build.namespace, build.name, LOG)
-            repository, note = self.repository(build.namespace, "logs"), self._note(build)
-
-            async def keep() -> str:
-                if pod is None:
-                    return await store_log(self._registry, repository, build.name, note.encode())
-                return await keep_log(self._client, self._registry, pod, repository, note)
-
+        pod, key = self._pod(build), (build.namespace, build.name, LOG)
+        speaks = pod is not None or (build.status.phase is BuildPhase.FAILED and build.status.attempts is None)
+        status = build.status
+        if speaks and status.log_digest is None and self.jobs.failures(key) < ATTEMPTS:
             try:
-                digest = self.jobs.poll(key, keep, wake)
+                digest: str | None = self.jobs.poll(key, lambda: self._keep_log(build, pod), wake)
             except (KubeError, RegistryError, TimeoutError):
-                if self.jobs.failures(key) < ATTEMPTS:
-                    wake()
-                    return build.status
-            if digest is None and self.jobs.failures(key) < ATTEMPTS:
-                return build.status
+                wake()  # once more, or on without it
+                return status
+            if digest is None:
+                return status
+            status = status.model_copy(update={"log_digest": digest})
         if pod is not None and not pod["metadata"].get("deletionTimestamp"):
             await self._delete(build, pod)
-        return build.status.model_copy(update={"log_digest": digest}) if digest else build.status
+        if pod is None and build.status.log_digest is not None:
+            self.jobs.forget(build.namespace, build.name, LOG)
+        return status
+
+    async def _keep_log(self, build: BuildRecord, pod: Object | None) -> str:
+        repository, note = self.repository(build.namespace, "logs"), self._note(build)
+        if pod is None:
+            return await store_log(self._registry, repository, build.name, note.encode())
+        return await keep_log(self._client, self._registry, pod, repository, note)
 
     def _note(self, build: BuildRecord) -> str:
         ready = next((each for each in build.status.conditions or () if each.type == "Ready"), None)

@@ -325,6 +325,15 @@ def test_what_a_build_needs_and_has_not_is_said(stage: Stage) -> None:
     stage.until_phase("build", "bld-nosession", "Failed", "SessionNotRunning")
 
 
+def test_a_build_waits_for_its_app_and_goes_with_it(stage: Stage) -> None:
+    build = stage.build("bld-early")
+    stage.until_phase("build", build, "Zipping", "AppNotFound")
+    stage.app()
+    stage.until_building(build)
+    stage.kubectl("delete", "csapp", APP)
+    until("the Build is gone", lambda: stage.kubectl.get("build", build) is None)
+
+
 def test_a_lost_build_pod_is_made_again_three_times_at_most(stage: Stage) -> None:
     stage.app()
     build = stage.build("bld-lost")
