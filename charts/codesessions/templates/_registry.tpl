@@ -5,7 +5,7 @@
 - name: CODESESSIONS_REGISTRY_URL
   value: {{ include "codesessions.registryUrl" . | quote }}
 - name: CODESESSIONS_REGISTRY_PULL_PREFIX
-  value: {{ $registry.pullPrefix | default (and $bundled.enabled $bundled.nodePort | ternary (printf "localhost:%d" (int $bundled.nodePort)) "") | quote }}
+  value: {{ $registry.pullPrefix | default (and $bundled.enabled (gt (int $bundled.nodePort) 0) | ternary (printf "localhost:%d" (int $bundled.nodePort)) "") | quote }}
 - name: CODESESSIONS_REGISTRY_AUTH_FILE
   value: {{ not (empty $registry.existingSecret) | ternary "/etc/codesessions-registry/config.json" "" | quote }}
 - name: CODESESSIONS_REGISTRY_CA_FILE
