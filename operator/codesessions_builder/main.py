@@ -213,7 +213,7 @@ def _version() -> str:
     try:
         return importlib.metadata.version("codesessions")
     except importlib.metadata.PackageNotFoundError:
-        return "0"
+        return ""
 
 
 def outcome_of(error: BaseException) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def statement(
                 ],
             },
             "runDetails": {
-                "builder": {"id": BUILDER, "version": {"codesessions": version}},
+                "builder": {"id": BUILDER, **({"version": {"codesessions": version}} if version else {})},
                 "metadata": {
                     "invocationId": f"{order.namespace}/{order.build}",
                     "startedOn": started,
