@@ -31,6 +31,8 @@ _DEFAULTS = {
 """DEC private modes that outlive the program's next sequence, and what a terminal begins with."""
 _MOUSE, _ENCODINGS = (9, 1000, 1001, 1002, 1003), (1005, 1006, 1015, 1016)
 _ALTERNATE = (47, 1047, 1049)
+_MARKS = (b"\x1b", b"\xc2", b"\x0e", b"\x0f")
+"""Output without any of these changes nothing: ESC, the first byte of C1 controls, SO, SI."""
 _SOFT = (1, 6, 7, 25, 66, 69)
 """What DECSTR sets back."""
 
@@ -82,6 +84,8 @@ class Tracker:
 
     def feed(self, part: bytes) -> None:
         """More output."""
+        if not self.tail and not any(mark in part for mark in _MARKS):
+            return
         data = self.tail + part
         start = grammar.unfinished(data)
         self._follow(data, start)
