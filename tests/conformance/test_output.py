@@ -44,10 +44,19 @@ def test_one_numbering_without_gap_for_rest_and_every_dialect_that_tells_it(star
 
 @pytest.mark.parametrize("dialect", EXACT)
 def test_exact_bytes_where_the_dialect_is_binary(start: Start, attach: Attach, dialect: str) -> None:
-    terminal = start(printer(BYTES))
+    terminal = start("read x; " + printer(BYTES))
+    live = attach(terminal, dialect, after=terminal.begin)
+    live.type("\n")
+    assert live.until(b"<end>") == b"\r\n" + BYTES + b"<end>"
+    late = attach(terminal, dialect, after=terminal.begin, replay="raw")
+    assert late.until(b"<end>") == b"\r\n" + BYTES + b"<end>"
+
+
+@pytest.mark.parametrize("dialect", EXACT)
+def test_what_is_shown_again_asks_a_terminal_no_questions(start: Start, attach: Attach, dialect: str) -> None:
+    terminal = start(printer(b"a\x1b[c\x1b[6n\x05\x1b]11;?\x07\x1b[31mb"))
     terminal.read_until("<end>")
-    viewer = attach(terminal, dialect, after=terminal.begin, replay="raw")
-    assert viewer.until(b"<end>") == BYTES + b"<end>"
+    assert attach(terminal, dialect, after=terminal.begin).until(b"<end>") == b"a\x1b[31mb<end>"
 
 
 def test_exact_bytes_by_rest(start: Start) -> None:

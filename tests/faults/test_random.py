@@ -53,7 +53,7 @@ def test_random_output_is_kept_to_the_byte(rig: Rig, tmp_path: Path, dice: rando
     rig.start_launcher("/bin/sh", "-c", f"stty -opost -echo; cat {tmp_path}/data; exit 7")
     rig.until_end()
     for dialect in EXACT:
-        viewer = Viewer(terminal_of(rig), dialect, after=0)
+        viewer = Viewer(terminal_of(rig), dialect, after=0, replay="raw")
         assert viewer.rest() == data, dialect
         viewer.cut()
     text, after = "", 0

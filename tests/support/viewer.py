@@ -122,10 +122,9 @@ class Viewer:
     def _take_json(self, message: Any) -> None:
         if self.dialect == "terminado" and message[0] == "stdout":
             self.shown += message[1].encode()
-        elif self.dialect == "codesessions.v1" and message["type"] in {"output", "screen"}:
+        elif self.dialect == "codesessions.v1" and message["type"] == "output":
             self.shown += message["text"].encode()
-            if message["type"] == "output":
-                self.seqs.append(message["seq"])
+            self.seqs.append(message["seq"])
         else:
             self.told.append(message)
 

@@ -374,9 +374,8 @@ def test_the_first_process_of_a_pid_namespace_reaps_and_ends(rig: Rig) -> None:
     rig.prefix = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
     if subprocess.run([*rig.prefix, "true"], capture_output=True, check=False).returncode:
         pytest.skip("no pid namespaces may be made here")
-    rig.shell(
-        "trap '' HUP TERM; (sleep 0.01 & echo orphan); echo pid $PPID; while read x; do cat /proc/[0-9]*/stat; echo .; done"
-    )
+    listing = "while read x; do cat /proc/[0-9]*/stat; echo .; done"
+    rig.shell(f"trap '' HUP TERM; (sleep 0.01 & echo orphan); echo pid $PPID; {listing}")
     rig.sidecar.read_until(b"pid 1\r\n")
 
     def processes() -> bytes:
