@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 enum {
-    TURNS = 16,             /* reads of the pty in one go, at most */
+    TURNS = 4,              /* times the buffer is filled from the pty in one go, at most */
     KILL_AFTER_MS = 2000,   /* from SIGHUP and SIGTERM to SIGKILL */
     HUNG_MS = 50,           /* how long a pty without a holder is left alone */
     QUIET_MS = 200,         /* so long after the pty was found empty, nothing of an ended shell is left in it */
@@ -82,28 +82,33 @@ static void take_signals(void)
     }
 }
 
-/* True if there is something to send. */
+/* Fill the buffer from the pty, which gives 4095 bytes at a time. True if there is something to send. */
 static bool read_pty(void)
 {
-    ssize_t got = read(w.master, w.out, sizeof w.out);
-    if (got > 0) {
-        w.out_start = 0;
-        w.out_end = (size_t)got;
-        w.after_end += w.ended ? (uint64_t)got : 0;
-        w.pty_done = w.after_end > MOST_PENDING;
-        return true;
+    w.out_start = w.out_end = 0;
+    while (w.out_end < sizeof w.out) {
+        ssize_t got = read(w.master, w.out + w.out_end, sizeof w.out - w.out_end);
+        if (got > 0) {
+            w.out_end += (size_t)got;
+            w.after_end += w.ended ? (uint64_t)got : 0;
+            w.pty_done = w.after_end > MOST_PENDING;
+            if (w.pty_done)
+                break;
+            continue;
+        }
+        if (got < 0 && errno == EINTR)
+            break;
+        if (got < 0 && errno == EAGAIN) {
+            if (w.ended && !w.empty_since && !w.out_end)
+                w.empty_since = now_ms();
+            break;
+        }
+        /* EIO: nobody holds the other side. While the shell lives, it may open /dev/tty again. */
+        w.pty_done = w.ended;
+        w.hung_until = now_ms() + HUNG_MS;
+        break;
     }
-    if (got < 0 && errno == EINTR)
-        return false;
-    if (got < 0 && errno == EAGAIN) {
-        if (w.ended && !w.empty_since)
-            w.empty_since = now_ms();
-        return false;
-    }
-    /* EIO: nobody holds the other side. While the shell lives, it may open /dev/tty again. */
-    w.pty_done = w.ended;
-    w.hung_until = now_ms() + HUNG_MS;
-    return false;
+    return w.out_end > 0;
 }
 
 static void move_output(void)
