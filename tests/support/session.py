@@ -87,6 +87,14 @@ class Session:
             text += "".join(chunk["text"] for chunk in self.page()["chunks"])
         return text
 
+    def run_out(self, *markers: str, seconds: float = 60) -> str:
+        """Read on until every marker was seen; returns all that came meanwhile."""
+        text, deadline = "", time.monotonic() + seconds
+        while not all(marker in text for marker in markers):
+            assert time.monotonic() < deadline, f"{markers} did not come: {text[-500:]!r}"
+            text += "".join(chunk["text"] for chunk in self.page()["chunks"])
+        return text
+
     def run(self, command: str, *, seconds: float = 60) -> str:
         """Type a command and return what it printed."""
         token = f"{time.monotonic_ns():x}"

@@ -1,0 +1,121 @@
+"""Gateway, API and operator killed while somebody types: all is typed once, all is shown once."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+
+import pytest
+from codesessions_dev.client import Client
+from codesessions_dev.envfile import Access
+from codesessions_dev.say import DevError
+from support.faults import FULL
+from support.kubectl import Kubectl
+from support.session import Sessions, until
+from support.terminal import OURS, attach
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage
+
+SYSTEM = "codesessions-system"
+KILLS = 3
+GONE = (OSError, ConnectionClosed, InvalidHandshake, InvalidMessage, TimeoutError, EOFError)
+
+
+class Typist:
+    """Types `<a1>`, `<a2>`, ... over `codesessions.v1`, connects again when cut, sends again what was not answered."""
+
+    def __init__(self, access: Access, endpoint: str) -> None:
+        self._access, self._endpoint = access, endpoint
+        self.typed = self.shown = 0
+        self.text, self.cuts = "", 0
+        self.stop = False
+
+    async def run(self, after: int) -> None:
+        """Until told to stop, and everything typed is on the screen."""
+        self.shown = after
+        while not (self.stop and f"<a{self.typed}>" in self.text):
+            try:
+                query = f"afterSeq={self.shown}&writer=a"
+                async with await attach(self._access, self._endpoint, OURS, query=query) as socket:
+                    await self._converse(socket)
+            except GONE:
+                self.cuts += 1
+                await asyncio.sleep(0.1)
+
+    async def _converse(self, socket: object) -> None:
+        number = self.typed + 1
+        await self._send(socket, number)
+        while True:
+            message = json.loads(await asyncio.wait_for(socket.recv(), 20))  # type: ignore[attr-defined]
+            if message["type"] == "output":
+                assert message["seq"] == self.shown + 1, "a gap in the numbering"
+                self.shown, self.text = message["seq"], self.text + message["text"]
+            elif message["type"] == "typed" and message["inputSeq"] == number:
+                self.typed = number
+                await asyncio.sleep(0.005)
+                if not self.stop:
+                    number += 1
+                    await self._send(socket, number)
+            if self.stop and number == self.typed and f"<a{self.typed}>" in self.text:
+                return
+
+    async def _send(self, socket: object, number: int) -> None:
+        message = {"type": "input", "text": f"<a{number}>", "inputSeq": number}
+        await socket.send(json.dumps(message))  # type: ignore[attr-defined]
+
+
+@pytest.mark.skipif(not FULL, reason="takes minutes: CODESESSIONS_FAULTS=full")
+@pytest.mark.timeout(300)
+async def test_components_killed_while_typing(
+    access: Access, client: Client, kubectl: Kubectl, sessions: Sessions
+) -> None:
+    session = await asyncio.to_thread(sessions.create, "killed while typing")
+    await asyncio.to_thread(session.type, "stty raw -echo; printf 'rea''dy<>'; exec cat\n")
+    await asyncio.to_thread(session.read_until, "ready<>")
+    endpoint = (await asyncio.to_thread(session.get))["ptyEndpoint"]
+    typist = Typist(access, endpoint)
+    typing = asyncio.create_task(typist.run(session.seen))
+    system = Kubectl(access.kubeconfig, SYSTEM)
+    by_rest = 0
+
+    def type_by_rest(number: int) -> None:
+        """With the same inputSeq until it is taken."""
+        while True:
+            try:
+                body = {"text": f"<b{number}>", "inputSeq": number, "writer": "b"}
+                status, answer = client.call("POST", f"{session.path}/input", body)
+            except DevError:
+                continue
+            assert status in {200, 429, 500, 502, 503, 504}, answer
+            if status == 200:
+                return
+
+    async def rest() -> None:
+        nonlocal by_rest
+        for number in itertools.count(1):
+            if typist.stop:
+                return
+            await asyncio.to_thread(type_by_rest, number)
+            by_rest = number
+
+    posting = asyncio.create_task(rest())
+    for _ in range(KILLS):
+        for component in ("gateway", "api", "operator"):
+            before, posted = typist.typed, by_rest
+            selector = f"--selector=app.kubernetes.io/component={component}"
+            await asyncio.to_thread(system, "delete", "pod", selector, "--grace-period=0", "--force")
+
+            def goes_on(before: int = before, posted: int = posted) -> bool:
+                return typist.typed >= before + 20 and by_rest >= posted + 5
+
+            await asyncio.to_thread(until, "typing goes on", goes_on)
+    typist.stop = True
+    await posting
+    await typing
+    shown = await asyncio.to_thread(session.run_out, f"<b{by_rest}>", f"<a{typist.typed}>")
+    assert shown.startswith(typist.text)
+    pieces = shown.removeprefix("<").removesuffix(">").split("><")
+    assert [piece for piece in pieces if piece[0] == "a"] == [f"a{number}" for number in range(1, typist.typed + 1)]
+    assert [piece for piece in pieces if piece[0] == "b"] == [f"b{number}" for number in range(1, by_rest + 1)]
+    assert typist.cuts >= KILLS
+    assert session.resource()["status"].get("restarts", 0) == 0
