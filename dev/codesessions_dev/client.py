@@ -23,10 +23,17 @@ class Client:
         self._tls = ssl.create_default_context(cafile=str(access.ca))
 
     def call(
-        self, method: str, path: str, body: object = None, *, prefer: str | None = None, timeout: float = 90
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        prefer: str | None = None,
+        timeout: float = 90,
+        more: dict[str, str] | None = None,
     ) -> tuple[int, dict[str, Any]]:
         """Send one request; returns status and JSON body (`{}` if there is none). Raises DevError if nobody answers."""
-        headers = {"X-API-Key": self._access.api_key, "Accept": "application/json"}
+        headers = {"X-API-Key": self._access.api_key, "Accept": "application/json", **(more or {})}
         data = None
         if body is not None:
             data = json.dumps(body).encode()
@@ -53,3 +60,12 @@ class Client:
         if not 200 <= status < 300:
             raise DevError(f"{method} {path} answered {status}: {json.dumps(answer)}")
         return answer
+
+    def text(self, path: str, *, timeout: float = 90) -> str:
+        """A body that is text. Raises DevError."""
+        request = urllib.request.Request(self._access.url + path, headers={"X-API-Key": self._access.api_key})
+        try:
+            with urllib.request.urlopen(request, context=self._tls, timeout=timeout) as response:
+                return str(response.read().decode(errors="replace"))
+        except OSError as error:
+            raise DevError(f"GET {self._access.url}{path}: {error}") from error

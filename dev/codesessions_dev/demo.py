@@ -11,6 +11,7 @@ from codesessions_dev import say
 from codesessions_dev.client import BASE, Client
 from codesessions_dev.install import install
 from codesessions_dev.layout import tool
+from codesessions_dev.page import Pages
 from codesessions_dev.provider import Provider
 from codesessions_dev.shell import run
 
@@ -36,6 +37,55 @@ def read_until(client: Client, session: str, expected: str, *, seconds: float = 
     return text
 
 
+def _write_site(client: Client, session: str, heading: str, marker: str) -> None:
+    page = f"<!doctype html><title>demo</title><link rel=stylesheet href=style.css><h1>{heading}</h1>"
+    command = f"echo '{page}' > index.html; echo 'h1 {{ color: teal }}' > style.css; echo wri''tten {marker}\n"
+    client.must("POST", f"{BASE}/{session}/input", {"text": command})
+    read_until(client, session, f"written {marker}")
+
+
+def _see(client: Client, pages: Pages, app: str, expected: str, *, seconds: float = 30) -> None:
+    """The page as it is served, once it is the one that is expected. Raises DevError."""
+    url = client.must("GET", f"/api/v1/apps/{app}")["url"] + "/"
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            status, text = pages.get(url)
+        except OSError as error:
+            status, text = 0, str(error)
+        if status == 200 and expected in text:
+            say.line(f"\n$ curl {url}\n{text.strip()}")
+            return
+        if time.monotonic() > deadline:
+            raise say.DevError(f"{url} does not say {expected!r}; it answers {status}: {text[:500]!r}")
+        time.sleep(0.05)
+
+
+def _deployed(client: Client, session: str) -> str:
+    begun = time.monotonic()
+    answer = client.must("POST", f"{BASE}/{session}/deploy", prefer="wait=60")
+    _show(f"POST {BASE}/{session}/deploy   (Prefer: wait=60; {say.elapsed(time.monotonic() - begun)})", answer)
+    if answer["status"] != "running":
+        raise say.DevError(client.must("GET", f"/api/v1/builds/{answer['buildId']}")["message"])
+    return str(answer["appId"])
+
+
+def _deploy(client: Client, pages: Pages, session: str, kubectl: list[str | Path]) -> None:
+    """The last act: a site, its change, and the way back."""
+    say.line("\nA site is written in the session, and deployed:")
+    _write_site(client, session, "Hello from a session", "first")
+    app = _deployed(client, session)
+    _see(client, pages, app, "Hello from a session")
+    _write_site(client, session, "Hello again", "second")
+    _deployed(client, session)
+    _see(client, pages, app, "Hello again")
+    client.must("POST", f"/api/v1/apps/{app}/rollback", {"revision": 1})
+    say.line(f'\n$ POST /api/v1/apps/{app}/rollback {{"revision": 1}}')
+    _see(client, pages, app, "Hello from a session")
+    say.line("\n$ kubectl --namespace demo get apps.codesessions.dev,builds")
+    say.line(run([*kubectl, "get", "apps.codesessions.dev,builds"]).stdout.rstrip())
+
+
 def demo(provider: Provider) -> None:
     """Everything from a bare machine to a session that was typed into and read. Raises DevError."""
     begun = time.monotonic()
@@ -55,6 +105,7 @@ def demo(provider: Provider) -> None:
     _show(f"POST {BASE}/{session}/input", client.must("POST", f"{BASE}/{session}/input", {"text": COMMAND}))
     text = read_until(client, session, EXPECTED)
     say.line(f"\n$ GET {BASE}/{session}/output, the text of its chunks:\n{text}")
+    _deploy(client, Pages(access), session, kubectl)
     client.must("DELETE", f"{BASE}/{session}")
     _show(f"DELETE {BASE}/{session}, then GET", client.must("GET", f"{BASE}/{session}"))
     say.line(f"\nAll of it took {say.elapsed(time.monotonic() - begun)}. The cluster is left running; to use it:")
