@@ -45,6 +45,8 @@ class BuildLogs:
             async for line in self._kept(key, kept):
                 yield line
             return
+        if (build.get("status") or {}).get("pruned"):
+            yield "[this log is no longer kept]"
         for container in (build.get("status") or {}).get("containers") or ():
             async for line in _lines(self._live(key, container, follow=follow)):
                 yield line
@@ -60,7 +62,8 @@ class BuildLogs:
 
     @staticmethod
     def _log_digest(build: Object) -> str:
-        return str((build.get("status") or {}).get("logDigest") or "")
+        status = build.get("status") or {}
+        return "" if status.get("pruned") else str(status.get("logDigest") or "")
 
     async def _begun(self, build: Object) -> Object:
         """Once there is something to read."""

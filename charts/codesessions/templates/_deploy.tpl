@@ -34,6 +34,7 @@
   "BUILD_RUNTIME_CLASS" $build.runtimeClassName
   "BUILD_EGRESS" (join "," $build.egress.allow)
   "BUILD_CREDENTIALS_SECRET" $build.credentialsSecret
+  "BUILD_KEPT_SECONDS" (toString (int64 $build.keptSeconds))
   "SOURCE_ENTRIES" (toString (int64 $build.source.entries))
   "SOURCE_FILE_BYTES" (toString (int64 $build.source.fileBytes))
   "SOURCE_TOTAL_BYTES" (toString (int64 $build.source.totalBytes))

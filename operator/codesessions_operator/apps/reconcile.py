@@ -345,20 +345,24 @@ class AppReconciler:
             )
 
     async def _prune(self, state: Pass) -> None:
-        """Delete the Builds that nobody needs; what they left in the registry goes with them."""
+        """Give up the Builds that nobody needs: at once what they left in the registry, after a while their records."""
         kept = {each.build for each in state.status.revisions or () if each.build}
-        limit = state.record.application.spec.revision_history_limit
-        found = [each for each in superfluous(state.builds, kept, limit) if not (each.keyed and each.status.pruned)]
-        for build in found:
-            if build.keyed and self._clock() - build.created < KEYED_FOR:
+        limit, moment = state.record.application.spec.revision_history_limit, self._clock()
+        least = timedelta(seconds=int(self._settings.build_kept_seconds))
+        swept = False
+        for build in superfluous(state.builds, kept, limit):
+            if moment - build.created >= max(least, KEYED_FOR if build.keyed else least):
+                try:
+                    await self._client.delete(BUILD, build.namespace, build.name, uid=build.uid)
+                except (NotFoundError, ConflictError):
+                    continue
+            elif not build.status.pruned:
                 status = build.status.model_copy(update={"pruned": True})
                 await self._write_build(build, replace(build, status=status))
+            else:
                 continue
-            try:
-                await self._client.delete(BUILD, build.namespace, build.name, uid=build.uid)
-            except (NotFoundError, ConflictError):
-                continue
-        if found:
+            swept = True
+        if swept:
             self._pruned(state.record.application.namespace)
 
 

@@ -45,6 +45,9 @@ class AppSettings:
     build_credentials_secret: str = setting(
         "", "Secret in tenant namespaces with config.json for the registry; empty: builds push as nobody"
     )
+    build_kept_seconds: str = setting(
+        "3600", "how long a Build's record is kept at least, when what it left in the registry is gone", kind="number"
+    )
     source_entries: str = setting("50000", "files and folders a source may have", kind="number")
     source_file_bytes: str = setting(str(512 << 20), "bytes a file of a source may have", kind="number")
     source_total_bytes: str = setting(str(2 << 30), "bytes a source may have", kind="number")
@@ -77,7 +80,7 @@ def names(text: str) -> tuple[str, ...]:
 def read_app_settings(environment: Mapping[str, str] = os.environ) -> AppSettings:
     """Settings from the environment. Raises SettingsError that names the variable."""
     found = read_as(AppSettings, environment)
-    for name in ("source_entries", "source_file_bytes", "source_total_bytes"):
+    for name in ("build_kept_seconds", "source_entries", "source_file_bytes", "source_total_bytes"):
         if not getattr(found, name).isdigit():
             raise SettingsError(f"CODESESSIONS_{name.upper()} must be a whole number, it is {getattr(found, name)!r}")
     return found

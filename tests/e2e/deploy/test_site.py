@@ -80,7 +80,7 @@ def test_a_revision_that_crashes_leaves_the_old_one_serving(make: Make) -> None:
     app = make("crash")
     app.write(index__html="good")
     app.deploy()
-    app.write(Procfile="web: echo the database is on fire; exit 3")
+    app.write(Procfile="web: sh -c 'echo the database is on fire; exit 3'")
     found = app.deploy()
     assert (found["status"], found["reason"]) == ("failed", "CrashLooping")
     assert "the database is on fire" in found["message"]

@@ -185,6 +185,7 @@ def stage(kubectl: Kubectl, registry: RealRegistry, make: Make, start: Start) ->
         "CODESESSIONS_BUILD_IMAGE": "builder:1",
         "CODESESSIONS_BUILD_RUNTIME_IMAGES": json.dumps({"runtime": f"{registry.host}/runtime:1"}),
         "CODESESSIONS_LEADER_ELECTION": "false",
+        "CODESESSIONS_BUILD_KEPT_SECONDS": "0",
     }
     found = Stage(kubectl, registry, sidecar, lambda: start(**variables))
     session = make(f"cs-{WORD}")
