@@ -19,6 +19,7 @@ from support.controlplane import ControlPlane, free_port
 from support.helm import CHART, URL, helm, render
 from support.kubectl import Kubectl
 
+API_VERSION = "codesessions.dev/v1alpha1"
 NAMESPACE, ORGANIZATION = "system", "demo"
 
 
@@ -34,11 +35,15 @@ OPERATOR = {
     *(("create", "pods"), ("watch", "pods"), ("delete", "pods")),
     *(("create", "events"), ("patch", "networkpolicies"), ("get", "endpointslices")),
     *(("create", "leases"), ("get", "leases"), ("update", "leases")),
+    *(("list", "apps"), ("watch", "apps"), ("patch", "apps/status")),
+    *(("list", "builds"), ("watch", "builds"), ("patch", "builds/status")),
+    *(("watch", "deployments"), ("patch", "deployments"), ("patch", "services")),
 }
-"""What a session's life takes."""
+"""What the life of a session and of an App takes."""
 API = {
     *(("list", "codesessions"), ("watch", "codesessions"), ("create", "codesessions"), ("patch", "codesessions")),
     *(("list", "apikeys"), ("watch", "apikeys"), ("list", "namespaces"), ("watch", "namespaces")),
+    *(("list", "apps"), ("watch", "apps"), ("list", "builds"), ("watch", "builds")),
     ("get", "codesessions"),
 }
 
@@ -182,6 +187,16 @@ def test_the_operator_lives_with_what_it_may_do(plane: ControlPlane, kubectl: Ku
     kubectl("patch", "codesession", "cs-one", "--type=merge", "-p", json.dumps({"spec": {"state": "Completed"}}))
     wait_until("the pod stays", lambda: kubectl.get("pod", "ws-one") is None, seconds=30, hint=hint)
     wait_until("the record stays", lambda: kubectl.get("codesession", "cs-one") is None, seconds=30, hint=hint)
+
+    # An App of an image takes no registry; a Build does, and says so.
+    meta, image = {"name": "app-one"}, "registry.test/x@sha256:" + "0" * 64
+    kubectl.apply({"apiVersion": API_VERSION, "kind": "App", "metadata": meta, "spec": {"image": image}})
+    build = {"appName": "app-one", "sessionName": "cs-one"}
+    kubectl.apply({"apiVersion": API_VERSION, "kind": "Build", "metadata": {"name": "bld-one"}, "spec": build})
+    wait_until("no Deployment", lambda: kubectl.get("deployment", "app-one") is not None, seconds=20, hint=hint)
+    reason = "{.status.conditions[0].reason}"
+    failed = lambda: kubectl("get", "build", "bld-one", "-o", f"jsonpath={reason}") == "RegistryNotConfigured"  # noqa: E731
+    wait_until("the Build goes on", failed, seconds=20, hint=hint)
 
     wait_until("not all was asked for", lambda: done_by(plane, "operator") >= OPERATOR, seconds=20, hint=hint)
     assert refused_to(plane, "operator") == set(), operator.read_text()
