@@ -29,13 +29,13 @@ class BuildRecord:
     """Whether an Idempotency-Key named it: its record, without what it left in the registry, is kept for a day."""
 
     @property
-    def order(self) -> tuple[datetime, str]:
-        """Newest last."""
+    def order(self) -> tuple[datetime, str, str]:
+        """Newest last. Of several made in the same second, one that has not begun is newer than one that has."""
         asked = parse(self.spec.requested_at) if self.spec.requested_at else None
         # An asked-for time is worth no more than a second, whoever wrote it: nobody deploys from the future.
-        return (
-            asked if asked is not None and abs((asked - self.created).total_seconds()) < 2 else self.created
-        ), self.name
+        near = asked is not None and abs((asked - self.created).total_seconds()) < 2
+        moment = asked if asked is not None and near else self.created
+        return moment, self.status.started_at or "~", self.name
 
     @property
     def finished(self) -> bool:
