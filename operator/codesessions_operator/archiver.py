@@ -43,7 +43,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass
 class _Work:
-    uid: str
+    session: Session
     attempt: Attempt = NO_ATTEMPT
     failures: int = 0
     task: asyncio.Task[None] | None = None
@@ -83,10 +83,17 @@ class Archiver:
     def attempt(self, session: Session) -> Attempt:
         """How far a session's transcript is."""
         work = self._works.get((session.namespace, session.name))
-        return work.attempt if work is not None and work.uid == session.uid else NO_ATTEMPT
+        return work.attempt if work is not None and work.session.uid == session.uid else NO_ATTEMPT
+
+    async def abandon(self, key: Key, address: str | None) -> None:
+        """The session is gone: forget it, and let its sidecar go if that was to stay."""
+        work = self._works.get(key)
+        self.forget(key)
+        if work is not None and address is not None:
+            await self.release(work.session, address)
 
     def forget(self, key: Key) -> None:
-        """The session needs nothing more, or is gone."""
+        """The session needs nothing more."""
         work = self._works.pop(key, None)
         if work is not None and work.task is not None:
             work.task.cancel()
@@ -94,9 +101,9 @@ class Archiver:
     def _work(self, session: Session) -> _Work:
         key = (session.namespace, session.name)
         work = self._works.get(key)
-        if work is None or work.uid != session.uid:
+        if work is None or work.session.uid != session.uid:
             self.forget(key)
-            work = self._works[key] = _Work(session.uid)
+            work = self._works[key] = _Work(session)
         return work
 
     def fetch(self, session: Session, address: str | None) -> None:
@@ -143,6 +150,7 @@ class Archiver:
 
     async def hold(self, session: Session, address: str) -> None:
         """Ask the sidecar to stay. Without success the slow way is left."""
+        self._work(session)
         try:
             await self._sidecars.hold(session, address)
         except SidecarError as error:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from codesessions_crds.codesession import CodeSession, CodeSessionStatus, Phase
-from codesessions_crds.names import API_VERSION, STATUS_MANAGER
+from codesessions_crds.names import API_VERSION, STATUS_MANAGER, workspace_name
 from codesessions_kube.client import KubeClient
 from codesessions_kube.errors import NotFoundError
 from codesessions_kube.kinds import CODE_SESSION
@@ -68,7 +68,8 @@ class Reconciler:
         if resource is None or observed is None:
             self._blocked.pop(key, None)
             if self._archiver is not None:
-                self._archiver.forget(key)
+                pod = self._pods.get(key[0], workspace_name(key[1]))
+                await self._archiver.abandon(key, ((pod or {}).get("status") or {}).get("podIP"))
             return None
         plan = decide(observed)
         if {Action.CREATE, Action.MAKE_ARCHIVE_POD} & set(plan.actions):

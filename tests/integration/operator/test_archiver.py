@@ -271,6 +271,17 @@ async def test_hold_and_release(make: Make, sidecar: FakeSidecar) -> None:
     assert sidecar.calls == ["/v1/hold", "/v1/release"]
 
 
+async def test_a_sidecar_that_was_to_stay_is_let_go_with_its_session(make: Make, sidecar: FakeSidecar) -> None:
+    archiver = make()
+    key = (SESSION.namespace, SESSION.name)
+    await archiver.abandon(key, HERE)
+    assert sidecar.calls == []  # it was asked for nothing
+    await archiver.hold(SESSION, HERE)
+    await archiver.abandon(key, HERE)
+    assert sidecar.calls == ["/v1/hold", "/v1/release"]
+    assert archiver.attempt(SESSION) == Attempt()
+
+
 async def test_what_is_forgotten_begins_anew(make: Make) -> None:
     archiver = make()
     await outcome(archiver)
