@@ -16,6 +16,7 @@ from codesessions_sidecar.dialects.base import (
     Dialect,
     EndOfInput,
     Hold,
+    Message,
     Order,
     Ping,
     RefusedError,
@@ -148,6 +149,7 @@ class Viewer:
     # -- in
 
     async def _hear(self) -> None:
+        self._socket.at_once(self._take)
         async for message in self._socket.messages():
             self._bytes_in += len(message.data)
             self._terminal.viewers.bytes_in[self._dialect.name] += len(message.data)
@@ -156,6 +158,28 @@ class Viewer:
                     await self._obey(order)
             except RefusedError as error:
                 await self.close(error.code, error.reason, "refused")
+
+    def _take(self, message: Message) -> bool:
+        """Type a message now, if that is all it asks for and nothing is in the way."""
+        try:
+            orders = self._dialect.orders(message)
+        except RefusedError:
+            return False
+        if len(orders) != 1 or not isinstance(order := orders[0], Type):
+            return False
+        if self._input_ended or not self._visitor.writes or (order.seq is not None and self._socket.waiting):
+            return False
+        if order.data in FLUSH_KEYS:
+            self._output.drop_lag()
+        try:
+            count = self._terminal.type(order.data, order.seq, self._visitor.options.writer)
+        except (QueueFullError, EndedError):
+            return False
+        self._bytes_in += len(message.data)
+        self._terminal.viewers.bytes_in[self._dialect.name] += len(message.data)
+        if order.seq is not None:
+            self._socket.put(self._dialect.typed(order.seq, count))
+        return True
 
     async def _obey(self, order: Order) -> None:
         match order:

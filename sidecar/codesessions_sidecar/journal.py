@@ -21,6 +21,7 @@ _EPOCH, _BASE, _GIVEN, _FLOOR, _INSTANCE, _SLOT, _SLOTS, _TABLE = 1, 2, 3, 4, 5,
 _MASK = (1 << 64) - 1
 CAPACITY = 1 << 20
 """Bytes that may wait, at most."""
+_SHORT = 4096
 MAX_WRITERS = 32
 """Writers whose marks are kept; who has not typed for longest is forgotten first."""
 
@@ -99,7 +100,8 @@ class Journal:
     @property
     def waiting(self) -> int:
         """Bytes accepted and not yet given to the launcher."""
-        return self.end - self._ring.numbers[_GIVEN]
+        numbers = self._ring.numbers
+        return numbers[_SLOTS + 4 * numbers[_SLOT]] - numbers[_GIVEN]
 
     def typed_before(self, seq: int | None, length: int, writer: int = NOBODY) -> int | None:
         """What was answered to this inputSeq: its bytes, `length` if a later one has come since; None: it is new."""
@@ -115,9 +117,10 @@ class Journal:
         before = self.typed_before(seq, len(data), writer)
         if before is not None:
             return before
-        if self.waiting + len(data) > CAPACITY:
+        numbers, slot = self._ring.numbers, self._slot()
+        end = numbers[slot]
+        if end - numbers[_GIVEN] + len(data) > CAPACITY:
             raise QueueFullError
-        numbers, end, slot = self._ring.numbers, self.end, self._slot()
         if seq is not None and numbers[slot + 1] != writer:
             self._remember()
         self._ring.write(end, data)
@@ -149,7 +152,9 @@ class Journal:
 
     def peek(self, most: int = 65536) -> bytes:
         """The next bytes to give."""
-        return self._ring.read(self._ring.numbers[_GIVEN], min(most, self.waiting))
+        waiting = self.waiting
+        read = self._ring.recent if waiting <= _SHORT else self._ring.read
+        return read(self._ring.numbers[_GIVEN], min(most, waiting))
 
     def gave(self, count: int) -> None:
         """So many of them were given."""

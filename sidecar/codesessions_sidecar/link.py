@@ -251,9 +251,12 @@ class Link:
         if self._data is None:
             return
         blocked = self._writing
-        while self._journal.waiting:
+        while waiting := self._journal.waiting:
             try:
-                self._journal.gave(self._data.send(self._journal.peek(), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL))
+                count = self._data.send(self._journal.peek(), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+                self._journal.gave(count)
+                if count == waiting and not blocked:
+                    return
             except BlockingIOError:
                 break
             except OSError:  # it is gone, which its control connection says too

@@ -36,6 +36,7 @@ class Output:
         self._socket, self._dialect = socket, dialect
         self._window = visitor.options.window if dialect.acknowledges else None
         self._show_old: Show | None = None
+        self._parked: asyncio.Future[None] | None = None
         self._acked = 0
         self._drop_until: int | None = None
         self._held = self._skipped = False
@@ -70,12 +71,19 @@ class Output:
         if self._dialect.waits:
             await self.started.wait()
         await self._open()
+        self._terminal.listeners.append(self._on_change)
+        try:
+            return await self._go_on()
+        finally:
+            self._terminal.listeners.remove(self._on_change)
+
+    async def _go_on(self) -> Exit | None:
         while self._socket.open:
             await self._tell_news()
             budget = 0 if self._dropping() else self._budget()
             page = self._terminal.page(self._seat.after, budget) if budget > 0 else None
             if page is None:
-                await self._terminal.changed()
+                await self._park()
             elif page.truncated or self._skipped:
                 self._skipped = False
                 self._seat.after = max(self._seat.after, page.oldest_seq - 1)
@@ -89,8 +97,39 @@ class Output:
                 await self._socket.send(self._dialect.ended(page.exit))
                 return page.exit
             else:
-                await self._terminal.changed()
+                await self._park()
         return None
+
+    async def _park(self) -> None:
+        """Wait until there is more to do than `_on_change` does by itself."""
+        self._parked = asyncio.get_running_loop().create_future()
+        try:
+            await self._parked
+        finally:
+            self._parked = None
+
+    def _on_change(self) -> None:
+        if self._parked is not None and not self._parked.done() and not self._send_at_once():
+            self._parked.set_result(None)
+
+    def _send_at_once(self) -> bool:
+        """Send the newest chunk in the turn of the loop in which it came; false if there is more to do than that."""
+        viewers = self._terminal.viewers
+        if self._held or self._skipped or self._drop_until is not None or self._show_old is not None:
+            return False
+        if self._socket.waiting or not self._socket.open or self._terminal.exit is not None:
+            return False
+        if self._terminal.size != self._size or (len(viewers), viewers.writers) != self._company:
+            return False
+        spool = self._terminal.spool
+        if spool.last_seq == self._seat.after:
+            return True
+        chunk = spool.newest
+        if chunk is None or chunk.seq != self._seat.after + 1 or len(chunk.data) > self._budget():
+            return False
+        self._seat.after = chunk.seq
+        self._count(self._socket.put(self._dialect.output((chunk,))))
+        return True
 
     async def _open(self) -> None:
         """Take the place where output begins, and say hello."""

@@ -92,6 +92,12 @@ class RingFile:
         first = os.pread(self._fd, min(length, self.size - start), PAGE + start)
         return first if len(first) == length else first + os.pread(self._fd, length - len(first), PAGE)
 
+    def recent(self, offset: int, length: int) -> bytes:
+        """Copy bytes out of the ring that were stored a moment ago: their pages are mapped still."""
+        start = offset % self.size
+        first = bytes(self._ring[start : start + length])
+        return first if len(first) == length else first + bytes(self._ring[: length - len(first)])
+
     def cool(self, offset: int) -> None:
         """Unmap pages well behind `offset`; their content stays in the page cache (madvise(2), MADV_DONTNEED)."""
         if offset - self._cooled < 2 * _WINDOW:

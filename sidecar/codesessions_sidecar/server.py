@@ -6,10 +6,10 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from codesessions_sidecar import routes
+from codesessions_sidecar.connection import Connection
 from codesessions_sidecar.http import (
     MAX_HEAD,
     HttpError,
@@ -52,25 +52,6 @@ MAX_BODIES = 16
 TICKET_SUBPROTOCOL = "ticket.codesessions.dev."
 
 
-class _Reader(asyncio.StreamReader):
-    """Says at once when the client hangs up, so that nobody waits for output on its behalf."""
-
-    def __init__(self, on_end: Callable[[], None]) -> None:
-        super().__init__(limit=MAX_HEAD)
-        self.gone = False
-        self._on_end = on_end
-
-    def feed_eof(self) -> None:
-        super().feed_eof()
-        self.gone = True
-        self._on_end()
-
-    def set_exception(self, exc: Exception) -> None:
-        super().set_exception(exc)
-        self.gone = True
-        self._on_end()
-
-
 class Server:
     """Serves one terminal."""
 
@@ -85,8 +66,8 @@ class Server:
     async def start(self) -> int:
         """Listen; returns the port. Raises OSError."""
 
-        def connection() -> asyncio.StreamReaderProtocol:
-            return asyncio.StreamReaderProtocol(_Reader(self._terminal.wake), self._serve)
+        def connection() -> Connection:
+            return Connection(MAX_HEAD, self._terminal.wake, self._serve)
 
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(

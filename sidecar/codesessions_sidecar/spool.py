@@ -21,8 +21,8 @@ from __future__ import annotations
 import socket
 import struct
 import time
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from codesessions_sidecar.log import log
 from codesessions_sidecar.ring import RingFile
@@ -36,12 +36,12 @@ _NEXT = 1
 _MASK = (1 << 64) - 1
 _RECORD = struct.Struct("<QQ")
 _MOST_SEQ = 1 << 53  # what JSON carries exactly (RFC 8259, section 6)
+_SHORT = 4096
 MAX_READ = 65536
 """Bytes of one `recv`, and of one chunk, at most."""
 
 
-@dataclass(frozen=True)
-class Chunk:
+class Chunk(NamedTuple):
     """A piece of output. `created_ns` is Unix time in nanoseconds."""
 
     seq: int
@@ -78,6 +78,9 @@ class Spool:
         if instance is not None and numbers[_INSTANCE] != instance:
             numbers[_EXIT] = 0
             numbers[_INSTANCE] = instance
+        self.newest: Chunk | None = None
+        """The newest chunk, if it is a short one of this process's."""
+        self._cut_until = self._end(self.last_seq)
         self._oldest = self._find_oldest()
         self._oldest_start = self._end(self._oldest - 1)
         self.cut()
@@ -116,8 +119,10 @@ class Spool:
             seq += count
         return head - before <= 4 * MAX_READ
 
-    def _write_record(self, seq: int, end: int) -> None:
-        self._chunks.write(seq % self._records * _RECORD.size, _RECORD.pack(end, time.time_ns()))
+    def _write_record(self, seq: int, end: int) -> int:
+        now = time.time_ns()
+        self._chunks.write(seq % self._records * _RECORD.size, _RECORD.pack(end, now))
+        return now
 
     # -- numbers
 
@@ -229,10 +234,11 @@ class Spool:
 
     def receive(self, source: socket.socket) -> int:
         """Take what a socket has, at most 64 KiB; returns the count, 0 at its end. BlockingIOError: nothing yet."""
-        count = self._output.receive(source, self.head, MAX_READ)
+        head = self._output.numbers[_HEAD]
+        count = self._output.receive(source, head, MAX_READ)
         if count:
-            self._output.numbers[_HEAD] = self.head + count
-            self._output.cool(self.head)
+            self._output.numbers[_HEAD] = head + count
+            self._output.cool(head + count)
         return count
 
     def cut(self, *, whole: bool = False) -> int:
@@ -240,20 +246,21 @@ class Spool:
 
         Returns how many bytes stay pending.
         """
-        head, last = self.head, self.last_seq
-        start = self._end(last)
+        head, last, start = self._output.numbers[_HEAD], self._chunks.numbers[_NEXT] - 1, self._cut_until
         while start < head:
             end = min(head, start + MAX_READ)
             if not (whole and end == head):
                 tail = min(4, end - start)
-                end -= incomplete_tail(self._output.read(end - tail, tail))
+                end -= incomplete_tail(self._output.recent(end - tail, tail))
             if end <= start:
                 break
             last += 1
-            self._write_record(last, end)
+            created = self._write_record(last, end)
             self._chunks.numbers[_NEXT] = last + 1
             self._output.numbers[_MIRROR] = last + 1
-            start = end
+            short = end - start <= _SHORT
+            self.newest = Chunk(last, self._output.recent(start, end - start), created) if short else None
+            self._cut_until = start = end
         return head - start
 
     # -- reading

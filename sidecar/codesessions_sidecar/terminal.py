@@ -49,6 +49,9 @@ class Terminal:
         self.released = asyncio.Event()
         """Nobody does any more."""
         self._changed = asyncio.Event()
+        self._waiting = 0
+        self.listeners: list[Callable[[], None]] = []
+        """Called, before who waits is woken, with every change."""
         self._link = Link(run_dir, self.spool, self.journal, self._news)
         self.refused = 0
         """Inputs for which there was no room."""
@@ -92,19 +95,23 @@ class Terminal:
 
     def wake(self) -> None:
         """Let everyone who waits look again."""
-        self._changed.set()
-        self._changed = asyncio.Event()
+        for listener in self.listeners:
+            listener()
+        if self._waiting:
+            self._changed.set()
+            self._changed = asyncio.Event()
 
     async def changed(self, seconds: float | None = None) -> bool:
         """Wait for output, room for input, or the end; false if nothing came within `seconds`."""
         event = self._changed
-        if seconds is None:
-            return await event.wait()
+        self._waiting += 1
         try:
             async with asyncio.timeout(seconds):
                 await event.wait()
         except TimeoutError:
             return False
+        finally:
+            self._waiting -= 1
         return True
 
     def page(self, after: int, limit: int) -> Page:

@@ -14,7 +14,9 @@ from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
+from codesessions_sidecar.connection import Connection
 from codesessions_sidecar.dialects.base import Message
+from codesessions_sidecar.frames import frame, masked_length, only_message
 from codesessions_sidecar.utf8 import is_text
 
 MAX_MESSAGE = 1 << 20
@@ -41,11 +43,17 @@ class WebSocket:
             return None if chosen is None else Subprotocol(chosen)
 
         self._protocol = ServerProtocol(select_subprotocol=select, max_size=MAX_MESSAGE)
+        self._loop = asyncio.get_running_loop()
         self._parts: list[bytes] = []
+        self._unparsed = 0
+        """Bytes of a frame that has begun, or more."""
+        self._listening = False
+        """Nothing is being worked on, and what comes next begins a message."""
+        self._take: Callable[[Message], bool] | None = None
         self._kind = Opcode.BINARY
         self.closing = asyncio.Event()
         """Set once this side has begun to close, by `close` or because the peer broke the protocol."""
-        self.heard = asyncio.get_running_loop().time()
+        self.heard = self._loop.time()
         """When the peer last said anything, by the loop's clock."""
 
     @property
@@ -76,14 +84,20 @@ class WebSocket:
 
     # -- out
 
-    async def send(self, messages: Iterable[Message], *, ahead: int = 0) -> int:
+    async def send(self, messages: Sequence[Message], *, ahead: int = 0) -> int:
         """Send, and wait while the peer does not take it and more than `ahead` bytes wait; returns the bytes sent."""
+        count = self.put(messages)
+        if messages and self.waiting > ahead:
+            await self._writer.drain()
+        return count
+
+    def put(self, messages: Iterable[Message]) -> int:
+        """Send without waiting: for who has looked at `waiting`; returns the bytes sent."""
         count = 0
         for message in messages:
             if self.open:
-                (self._protocol.send_text if message.text else self._protocol.send_binary)(message.data)
+                self._writer.write(frame(message))
                 count += len(message.data)
-        await self._flush(ahead)
         return count
 
     async def close(self, code: int, reason: str) -> None:
@@ -136,10 +150,12 @@ class WebSocket:
 
     async def messages(self) -> AsyncIterator[Message]:
         """Whole messages, until either side closes. While the consumer is busy nothing is read: TCP holds the peer."""
-        while data := await self._reader.read(65536):
-            self.heard = asyncio.get_running_loop().time()
+        while data := await self._read():
+            self.heard = self._loop.time()
             self._protocol.receive_data(data)
             for event in self._protocol.events_received():
+                if isinstance(event, Frame):
+                    self._unparsed -= masked_length(len(event.data))
                 if isinstance(event, Frame) and self.open:
                     message = self._assemble(event)
                     if message is None:
@@ -154,6 +170,32 @@ class WebSocket:
             if not self.open:
                 self.closing.set()
         self._protocol.receive_eof()
+
+    async def _read(self) -> bytes:
+        self._listening = self._unparsed == 0 and not self._parts
+        data = await self._reader.read(65536)
+        self._listening = False
+        self._unparsed += len(data)
+        return data
+
+    def at_once(self, take: Callable[[Message], bool]) -> None:
+        """Offer a short message to `take` the moment it comes, if all before it is done with.
+
+        Else, or if `take` does not want it, it comes by `messages`.
+        """
+        connection = self._writer.transport.get_protocol()
+        if isinstance(connection, Connection):
+            self._take = take
+            connection.intake = self._intake
+
+    def _intake(self, data: memoryview) -> bool:
+        if self._listening and self._take is not None and self.open:
+            message = only_message(data)
+            if message is not None and (not message.text or is_text(message.data)) and self._take(message):
+                self.heard = self._loop.time()
+                return True
+        self._listening = False  # until `messages` is done with this
+        return False
 
     def _assemble(self, frame: Frame) -> Message | None:
         """Put a message together, whose size the protocol bounds."""

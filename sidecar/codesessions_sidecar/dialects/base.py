@@ -25,8 +25,7 @@ class Message(NamedTuple):
     data: bytes
 
 
-@dataclass(frozen=True)
-class Type:
+class Type(NamedTuple):
     """Type these bytes; `seq` makes a repetition harmless."""
 
     data: bytes

@@ -87,3 +87,11 @@ def test_cooling_changes_nothing(tmp_path: Path) -> None:
         ring.cool((number + 1) << 20)
     assert all(ring.read(number << 20, 1 << 20) == block for number in range(12, 20))
     ring.close()
+
+
+def test_what_was_just_stored_is_read_from_memory_also_around_the_end(tmp_path: Path) -> None:
+    ring = make(tmp_path / "ring", 16)
+    ring.write(12, b"abcdefgh")
+    assert ring.recent(12, 8) == ring.read(12, 8) == b"abcdefgh"
+    assert ring.recent(13, 2) == b"bc"
+    ring.close()
