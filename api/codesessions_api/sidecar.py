@@ -26,8 +26,8 @@ MAX_OUTPUT_BYTES = 256 << 10
 """Bytes of output in one answer, as the sidecar has it."""
 MAX_ANSWER_BYTES = 8 * MAX_OUTPUT_BYTES
 """A byte of output is at most six of JSON (\\u001b), and each chunk has a number and a time."""
-RETRY_SECONDS = 1.0
-"""A sidecar that was killed is back within a second at most."""
+RETRY_SECONDS = 5.0
+"""A sidecar that was killed is back within a second, on a crowded node within a few."""
 CONNECT_SECONDS = 2.0
 ANSWER_SECONDS = 10.0
 _MAX_CHUNKS = MAX_OUTPUT_BYTES + 1
@@ -170,6 +170,8 @@ def _may_repeat(error: Exception, repeatable: bool) -> bool:
     """Whether a request that failed so can be made again: nothing was sent, or twice is as good as once."""
     if isinstance(error, aiohttp.ClientConnectorError):
         return isinstance(error.os_error, ConnectionRefusedError)
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return True
     if isinstance(error, TimeoutError):
         return False  # it had its time
     return repeatable and isinstance(error, aiohttp.ClientConnectionError | aiohttp.ClientPayloadError)

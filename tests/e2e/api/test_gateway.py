@@ -91,7 +91,7 @@ async def test_the_shells_end_is_the_close_code(access: Access, sessions: Sessio
 
 async def test_a_session_that_does_not_run_yet_is_4409(access: Access, sessions: Sessions, kubectl: Kubectl) -> None:
     session = sessions.apply("cs-nopull", workspace={"image": "registry.invalid/no/such:image"})
-    session.until_reason("ImagePullFailed", "ImagePullBackOff", "PullingImage", "Starting", "ContainerStarting")
+    session.until_reason("PodStarting", "ImagePullFailed")
     async with await attach(access, endpoint(session)) as socket:
         code, reason = await closed(socket)
     assert code == 4409

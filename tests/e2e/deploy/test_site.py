@@ -84,9 +84,9 @@ def test_a_revision_that_crashes_leaves_the_old_one_serving(make: Make) -> None:
     found = app.deploy()
     assert (found["status"], found["reason"]) == ("failed", "CrashLooping")
     assert "the database is on fire" in found["message"]
+    until("the old one is in its place", lambda: "Revision 1 goes on serving" in app.get()["message"])
     state = app.get()
     assert (state["status"], state["revision"]) == ("failed", 1)
-    assert "Revision 1 goes on serving" in state["message"]
     assert "good" in app.until_page("good")
 
 

@@ -212,6 +212,7 @@ def test_kubectl_selects_lists_and_explains(kubectl: Kubectl) -> None:
         "POD",
         "NODE",
         "RESTARTS",
+        "TRANSCRIPT",
         "MESSAGE",
     ]
     assert "apikey" not in kubectl("get", "codesessions", "-o", "name")
