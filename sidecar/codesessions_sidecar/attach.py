@@ -160,13 +160,23 @@ class Viewer:
                 await self.close(error.code, error.reason, "refused")
 
     def _take(self, message: Message) -> bool:
-        """Type a message now, if that is all it asks for and nothing is in the way."""
+        """Do now what a message asks for, if that is to type or to acknowledge and nothing is in the way."""
         try:
             orders = self._dialect.orders(message)
         except RefusedError:
             return False
-        if len(orders) != 1 or not isinstance(order := orders[0], Type):
-            return False
+        match orders:
+            case [Ack(seq)]:
+                self._output.acknowledge(seq)
+            case [Type() as order] if self._type_at_once(order):
+                pass
+            case _:
+                return False
+        self._bytes_in += len(message.data)
+        self._terminal.viewers.bytes_in[self._dialect.name] += len(message.data)
+        return True
+
+    def _type_at_once(self, order: Type) -> bool:
         if self._input_ended or not self._visitor.writes or (order.seq is not None and self._socket.waiting):
             return False
         if order.data in FLUSH_KEYS:
@@ -175,8 +185,6 @@ class Viewer:
             count = self._terminal.type(order.data, order.seq, self._visitor.options.writer)
         except (QueueFullError, EndedError):
             return False
-        self._bytes_in += len(message.data)
-        self._terminal.viewers.bytes_in[self._dialect.name] += len(message.data)
         if order.seq is not None:
             self._socket.put(self._dialect.typed(order.seq, count))
         return True

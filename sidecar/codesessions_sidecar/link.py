@@ -25,6 +25,7 @@ from codesessions_sidecar.journal import Journal
 from codesessions_sidecar.log import log
 from codesessions_sidecar.spool import MAX_READ, Spool, SpoolMismatchError
 
+_AT_ONCE = int(socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
 _MAX_CALLERS = 8
 _MAX_PACKET = 4096
 _HELLO_SECONDS = 2.0
@@ -253,7 +254,7 @@ class Link:
         blocked = self._writing
         while waiting := self._journal.waiting:
             try:
-                count = self._data.send(self._journal.peek(), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+                count = self._data.send(self._journal.peek(), _AT_ONCE)
                 self._journal.gave(count)
                 if count == waiting and not blocked:
                     return

@@ -25,6 +25,7 @@ class Counting(Connection):
     def __init__(self, ends: Ends) -> None:
         super().__init__(MAX_HEAD, lambda: None, ends.serve)
         self._ends = ends
+        ends.connection = self
 
     def buffer_updated(self, nbytes: int) -> None:
         super().buffer_updated(nbytes)
@@ -33,6 +34,8 @@ class Counting(Connection):
 
 class Ends:
     """Both ends. `taken`: what came at once; `later`: what came by `messages`; `all`: either, in order."""
+
+    connection: Counting
 
     def __init__(self) -> None:
         self.seen = 0
@@ -71,6 +74,12 @@ class Ends:
             wanted = self.seen + len(part)
             client.raw(part)
             await eventually("it has come", lambda wanted=wanted: self.seen >= wanted)  # type: ignore[misc]
+
+    def read(self, *parts: bytes) -> None:
+        """As if these had been read in one turn of the loop, one after the other."""
+        for part in parts:
+            self.connection.get_buffer(-1)[: len(part)] = part
+            self.connection.buffer_updated(len(part))
 
     async def come(self, count: int) -> None:
         await eventually(f"{count} messages", lambda: len(self.all) >= count)
@@ -134,6 +143,30 @@ async def test_nothing_is_taken_before_what_came_first_is_done_with() -> None:
         ends.may_go_on.set()
         await ends.come(3)
         assert ends.later == [b"a", b"b", b"c"]
+
+
+async def test_nothing_overtakes_what_was_read_in_the_same_turn() -> None:
+    async with open_ends() as (ends, client):
+        await ends.send(client, KEY + b"a")
+        await ends.come(1)
+        ends.read(KEY + b"b", KEY + b"c" + KEY + b"d", KEY + b"e")
+        await ends.come(5)
+        assert b"".join(ends.all) == b"abcde"
+        assert ends.later[-3:] == [b"c", b"d", b"e"]
+
+
+async def test_a_payload_that_looks_like_a_frame_is_none() -> None:
+    async with open_ends() as (ends, client):
+        await ends.send(client, b"\x82\x87\0\0\0\0", KEY + b"z")
+        await ends.come(1)
+        assert ends.all == [KEY + b"z"]
+
+
+async def test_a_whole_message_within_another_is_against_the_protocol() -> None:
+    async with open_ends() as (ends, client):
+        await ends.send(client, b"\x02\x81\0\0\0\0x", KEY + b"y")
+        assert (await client.closed())[0] == 1002
+        assert ends.all == []
 
 
 async def test_however_the_bytes_are_cut_the_order_stays() -> None:
