@@ -17,7 +17,7 @@ from codesessions_dev.provider import Provider
 from codesessions_dev.shell import output, run
 
 PREFIX = "localhost/codesessions"
-RUNTIME = "runtime"
+RUNTIME, BUILDAH = "runtime", "buildah"
 RUNROOT = Path("/run/codesessions-buildah")
 WHEELS = ("--no-index", "--find-links=/wheels")
 COMMON = ("images", "requirements", ".containerignore", "dev/codesessions_dev/images.py")
@@ -34,6 +34,7 @@ SOURCES = {
     "sidecar": ("sidecar",),
     "workspace": (),
     "runtime": (),
+    "buildah": (),
 }
 _MADE = frozenset({"__pycache__", "build", "dist", "node_modules"})
 """Folders of what is made from sources."""
@@ -42,6 +43,7 @@ BASES = {
     "sidecar": {"BASE_IMAGE": "base", "COMPILER_IMAGE": "compiler"},
     "workspace": {"BASE_IMAGE": "workspace"},
     "runtime": {"BASE_IMAGE": "runtime"},
+    "buildah": {"BASE_IMAGE": "buildah"},
 }
 
 
@@ -53,10 +55,16 @@ class Images:
     runtime: str = ""
     """What applications are built on, as nodes pull it; empty where the cluster has no registry."""
 
+    @property
+    def buildah(self) -> str:
+        """What builds Dockerfiles."""
+        return f"{PREFIX}/{BUILDAH}:{self.tags[BUILDAH]}"
+
     def values(self) -> dict[str, object]:
         """As values of the chart."""
         images = {name: {"repository": f"{PREFIX}/{name}", "tag": tag, "digest": ""} for name, tag in self.tags.items()}
-        del images["runtime"]  # it is no part of a pod of ours
+        for name in (RUNTIME, BUILDAH):  # they are no part of a pod of ours
+            del images[name]
         return {"images": images}
 
 

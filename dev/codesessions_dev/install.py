@@ -107,6 +107,7 @@ def _chart(provider: Provider, built: images.Images) -> None:
         "apps": _apps(provider),
         "build": {
             "runtimeImage": built.runtime,
+            "buildah": {"image": built.buildah},
             "env": provider.build_env,
             "caConfigMap": BUILD_CA if provider.build_ca else "",
             "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},

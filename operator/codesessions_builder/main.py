@@ -15,6 +15,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -81,12 +82,12 @@ class Log:
 
 async def build(order: Order, registry: Registry, base_registry: Registry, log: Log) -> dict[str, Any]:
     """Do it all; the result. Raises BuildError, RegistryError and OSError."""
-    started = _now()
+    started = now()
     folder = os.open(order.app_dir, os.O_RDONLY | os.O_DIRECTORY)
     runner = Runner(Path(order.exchange_dir), order.app_dir)
     base_read = asyncio.ensure_future(publish.read_base(base_registry, order.base))
     try:
-        await _take_source(order, registry, folder, log)
+        await take_source(order, registry, folder, log)
         tree = Tree(folder)
         plan = detect(tree, order.engine, order.app_dir, log.stage)
         known = ""
@@ -112,7 +113,8 @@ async def build(order: Order, registry: Registry, base_registry: Registry, log: 
         os.close(folder)
 
 
-async def _take_source(order: Order, registry: Registry, folder: int, log: Log) -> None:
+async def take_source(order: Order, registry: Registry, folder: int, log: Log) -> None:
+    """The source, unpacked into a folder. Raises BuildError, RegistryError and OSError."""
     with tempfile.TemporaryFile(dir=order.scratch_dir) as archive:
         try:
             size = await publish.fetch_source(registry, order.source_repository, order.source_digest, archive)
@@ -191,9 +193,9 @@ async def _publish(
         image_digest=made.digest,
         base_digest=base.digest,
         language=plan.language,
-        version=_version(),
+        version=version(),
         started=started,
-        finished=_now(),
+        finished=now(),
     )
     attached = await publish.attach(registry, order.image_repository, made, statement)
     return {
@@ -205,11 +207,13 @@ async def _publish(
     }
 
 
-def _now() -> str:
+def now() -> str:
+    """This moment (RFC 3339)."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _version() -> str:
+def version() -> str:
+    """Of the builder; empty where none is known."""
     try:
         return importlib.metadata.version("codesessions")
     except importlib.metadata.PackageNotFoundError:
@@ -229,7 +233,8 @@ def outcome_of(error: BaseException) -> dict[str, Any]:
     return {"code": "internal", "error": repr(error), "transient": False}
 
 
-def _registry_settings() -> RegistrySettings:
+def registry_settings() -> RegistrySettings:
+    """As the environment has them. Raises BuildError."""
     environment = dict(os.environ)
     if not Path(environment.get(_CA_FILE, "/")).is_file():
         environment.pop(_CA_FILE, None)  # a namespace need not have the platform's certificates
@@ -240,10 +245,7 @@ def _registry_settings() -> RegistrySettings:
 
 
 async def _main(log: Log) -> dict[str, Any]:
-    task = asyncio.current_task()
-    assert task is not None  # noqa: S101
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    settings = _registry_settings()
+    settings = registry_settings()
     order = Order.read(os.environ[VARIABLE])
     async with contextlib.AsyncExitStack() as stack:
         registry = other = await stack.enter_async_context(Registry(settings))
@@ -253,11 +255,18 @@ async def _main(log: Log) -> dict[str, Any]:
         return await build(order, registry, other, log)
 
 
-def main() -> None:
-    """Entry point."""
+async def _stoppable(work: Callable[[Log], Awaitable[dict[str, Any]]], log: Log) -> dict[str, Any]:
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await work(log)
+
+
+def run(work: Callable[[Log], Awaitable[dict[str, Any]]]) -> None:
+    """Do the work of a container, leave its result in the termination log, and exit."""
     log = Log()
     try:
-        result, code = asyncio.run(_main(log)), 0
+        result, code = asyncio.run(_stoppable(work, log)), 0
     except asyncio.CancelledError:
         result, code = {"code": "stopped", "error": "the build was told to stop", "transient": True}, 75
     except Exception as error:
@@ -270,3 +279,8 @@ def main() -> None:
     with contextlib.suppress(OSError):
         target.write_text(json.dumps(result)[:_RESULT_LIMIT])
     sys.exit(code)
+
+
+def main() -> None:
+    """Entry point."""
+    run(_main)

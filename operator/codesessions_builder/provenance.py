@@ -55,7 +55,11 @@ def statement(
                         "uri": f"oci:{order.source_repository}@{order.source_digest}",
                         "digest": _digest(order.source_digest),
                     },
-                    {"name": "base", "uri": f"oci:{order.base}", "digest": _digest(base_digest)},
+                    *(
+                        [{"name": "base", "uri": f"oci:{order.base}", "digest": _digest(base_digest)}]
+                        if base_digest
+                        else []
+                    ),
                 ],
             },
             "runDetails": {

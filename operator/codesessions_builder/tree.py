@@ -6,10 +6,12 @@ The user's own build steps have written here too, and this program can read what
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Iterator
 from pathlib import PurePosixPath
+from typing import BinaryIO
 
 MOST = 1 << 20
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -71,6 +73,18 @@ class Tree:
                 return os.stat(where.name, dir_fd=folder, follow_symlinks=False).st_mode
         except (OSError, ValueError):
             return 0
+
+
+@contextlib.contextmanager
+def open_file(folder: int, path: str) -> Iterator[BinaryIO]:
+    """A regular file below a folder, for reading. Raises OSError, for a link too."""
+    where = PurePosixPath(path)
+    with Tree(folder).open(str(where.parent)) as at:
+        file = os.open(where.name, _FILE, dir_fd=at)
+    with os.fdopen(file, "rb") as content:
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", path)
+        yield content
 
 
 def module_of(path: str) -> str:

@@ -24,6 +24,8 @@
   "APPS_PULL_SECRETS" (join "," $pull)
   "BUILD_IMAGE" ($build.image | default (include "codesessions.image" (dict "root" . "image" .Values.images.platform)))
   "BUILD_RUNTIME_IMAGES" (toJson $runtime)
+  "BUILD_BUILDAH_IMAGE" $build.buildah.image
+  "BUILD_BUILDAH_SECCOMP_PROFILE" $build.buildah.seccompProfile
   "BUILD_ENV" (toJson $build.env)
   "BUILD_CA_CONFIG_MAP" $build.caConfigMap
   "BUILD_CPU_REQUEST" (toString $build.resources.requests.cpu)

@@ -15,6 +15,7 @@ from codesessions_dev.shell import run
 SUITE = "bookworm"
 ROOTFS = {
     "base": ("ca-certificates", "python3", "python3-pip"),
+    "buildah": ("buildah", "ca-certificates", "uidmap"),
     "compiler": ("gcc", "libc6-dev", "make"),
     "runtime": ("ca-certificates", "lighttpd", "python-is-python3", "python3", "python3-pip"),
     "workspace": (

@@ -33,6 +33,8 @@ class AppSettings:
     apps_pull_secrets: str = setting("", "names of pull secrets in tenant namespaces, separated by commas")
     build_image: str = setting("", "image of the builder program")
     build_runtime_images: str = setting("{}", "base images in the registry: static, python, node; JSON", kind="words")
+    build_buildah_image: str = setting("", "image with buildah; empty: no Dockerfile is built")
+    build_buildah_seccomp_profile: str = setting("", "its seccomp profile on the nodes; empty: none is named")
     build_env: str = setting("{}", "environment of build pods: proxies, package indexes; JSON", kind="words")
     build_ca_config_map: str = setting("", "ConfigMap in tenant namespaces with ca.crt for builds")
     build_cpu_request: str = setting("100m", "of a build pod", kind="quantity")
@@ -57,6 +59,8 @@ class AppSettings:
         return BuildSettings(
             builder_image=self.build_image,
             runtime_images=tuple(sorted(words_of(self.build_runtime_images).items())),
+            buildah_image=self.build_buildah_image,
+            buildah_seccomp_profile=self.build_buildah_seccomp_profile,
             image_pull_policy=pull_policy,
             image_pull_secrets=names(self.apps_pull_secrets),
             registry_url=registry_url,

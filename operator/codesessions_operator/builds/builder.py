@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from codesessions_builder.dockerfile import LANGUAGE as DOCKERFILE
 from codesessions_crds.build import BuildPhase, BuildStatus
 from codesessions_crds.names import OPERATOR_MANAGER, session_id
 from codesessions_kube.client import KubeClient
@@ -19,6 +20,7 @@ from codesessions_oci.registry import Registry
 
 from codesessions_operator.apps.settings import AppSettings
 from codesessions_operator.builds.engine import BuildRequest, BuildSettings, Engine
+from codesessions_operator.builds.engines.buildah import Buildah
 from codesessions_operator.builds.facts import BuildFacts, BuildState, read_build_pod
 from codesessions_operator.builds.jobs import Jobs
 from codesessions_operator.builds.logs import keep_log, store_log
@@ -34,6 +36,7 @@ Object = dict[str, Any]
 ATTEMPTS = 3
 RETRY = timedelta(seconds=2)
 ZIP, LOG = "zip", "log"
+NEEDS_BUILDAH = "needs_buildah"
 
 
 @dataclass(frozen=True)
@@ -145,9 +148,12 @@ class Builder:
         return Workspace(build.namespace, name, resource["metadata"]["uid"], str(address)), None
 
     async def _build(self, build: BuildRecord) -> Step:
-        engine = self._choose(build.spec.engine.value, self._builds)
+        engine = self._choose(self._engine(build), self._builds)
         if engine is None:
-            message = f"This installation has no engine {build.spec.engine.value!r}: set build.image, or build.buildah."
+            message = (
+                f"This installation has no engine {build.spec.engine.value!r}: the platform team sets"
+                " build.runtimeImage (layers) or build.buildah.image (buildah) in the chart's values."
+            )
             return self._end(build, "EngineNotAvailable", message)
         pod = self._pod(build)
         if pod is None:
@@ -164,7 +170,23 @@ class Builder:
                 await self._delete(build, pod)
             message = f"{facts.message} It is started again."
             return Step(self._at(build, BuildPhase.BUILDING, facts.reason, message), RETRY)
+        if facts.result.code == NEEDS_BUILDAH and await self._has_buildah(build, pod):
+            found = build.status.model_copy(update={"language": DOCKERFILE})
+            message = "There is a Dockerfile: buildah builds it."
+            return Step(self._at(build, BuildPhase.BUILDING, "Building", message, found), RETRY)
         return self._end(build, facts.reason, facts.message)
+
+    def _engine(self, build: BuildRecord) -> str:
+        """`auto` is the engine `layers`, until that has found a Dockerfile."""
+        asked = build.spec.engine.value
+        return Buildah.name if asked == "auto" and build.status.language == DOCKERFILE else asked
+
+    async def _has_buildah(self, build: BuildRecord, pod: Object) -> bool:
+        if build.spec.engine.value != "auto" or self._choose(Buildah.name, self._builds) is None:
+            return False
+        if not pod["metadata"].get("deletionTimestamp"):
+            await self._delete(build, pod)
+        return True
 
     async def _start(self, build: BuildRecord, engine: Engine) -> Step:
         body = build_pod(engine, self._request(build), self._builds, build.uid)
@@ -181,7 +203,8 @@ class Builder:
             if error.is_quota:
                 message = f"The build pod waits for quota: {error.message}"
                 return Step(self._at(build, BuildPhase.BUILDING, "QuotaExceeded", message), 5 * RETRY)
-            return self._end(build, "PodRefused", f"The build pod is refused: {error.message}")
+            advice = engine.refused.format(namespace=build.namespace)
+            return self._end(build, "PodRefused", f"The build pod is refused: {error.message} {advice}".rstrip())
         except InvalidError as error:
             return self._end(build, "PodInvalid", f"The build pod is not valid: {error.message}")
         self._pods.put(pod)

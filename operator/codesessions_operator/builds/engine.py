@@ -42,6 +42,9 @@ class BuildSettings:
     runtime_images: tuple[tuple[str, str], ...] = ()
     """Runtime base images: word (static, python, node) and reference in the registry."""
     buildah_image: str = ""
+    """What builds Dockerfiles; empty: nothing does."""
+    buildah_seccomp_profile: str = ""
+    """Profile on the nodes (`localhostProfile`); empty: the pod names none."""
     image_pull_policy: str = "IfNotPresent"
     image_pull_secrets: tuple[str, ...] = ()
     registry_url: str = ""
@@ -55,13 +58,14 @@ class BuildSettings:
     memory_limit: str = "2Gi"
     storage_limit: str = "4Gi"
     runtime_class: str = ""
-    allow_buildah: bool = False
 
 
 class Engine(Protocol):
     """A way to build."""
 
     name: str
+    refused: str
+    """What to do where the namespace refuses the pod; may name `{namespace}`."""
 
     def pod_spec(self, request: BuildRequest, settings: BuildSettings) -> Object:
         """The `spec` of the pod. Its container `build` prints the log and leaves the result in its termination log."""

@@ -1,4 +1,4 @@
-"""Build pods of the engine `layers` on the cluster, and what they make, run as pods that may do nothing."""
+"""Build pods of both engines on the cluster, and what they make, run as pods that may do nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from codesessions_dev.layout import Layout, Ports
 from codesessions_dev.local.cluster import LocalCluster
 from codesessions_oci.registry import Registry
 from codesessions_oci.settings import RegistrySettings
-from codesessions_operator.builds.engine import BuildRequest, BuildSettings
+from codesessions_operator.builds.engine import BuildRequest, BuildSettings, Engine
+from codesessions_operator.builds.engines.buildah import Buildah
 from codesessions_operator.builds.engines.layers import Layers
 from codesessions_operator.builds.facts import BuildState, read_build_pod
 from support.building import push_source, zipped
@@ -38,6 +39,7 @@ class Builds:
     log: str = ""
     seconds: float = 0.0
     pods: list[str] = field(default_factory=list)
+    engine: Engine = field(default_factory=Layers)
 
     def repository(self, name: str) -> str:
         return self.outside.repository("builds-test", name)
@@ -56,7 +58,10 @@ class Builds:
             source_repository=self.repository("sources"),
             image_repository=self.repository("app-1"),
         )
-        spec = Layers().pod_spec(request, self.settings) | {"restartPolicy": "Never"}
+        spec = self.engine.pod_spec(request, self.settings) | {"restartPolicy": "Never"}
+        containers = [*spec.get("initContainers", []), *spec["containers"]]
+        for container in containers:
+            container["terminationMessagePolicy"] = "FallbackToLogsOnError"
         begun = time.monotonic()
         self.kubectl.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec})
 
@@ -64,10 +69,18 @@ class Builds:
             facts = read_build_pod(self.kubectl.get("pod", name) or {"metadata": {}})
             return facts if facts.state is not BuildState.RUNNING else None
 
-        facts = until("the build ends", ended, seconds=120)
+        facts = until("the build ends", ended, seconds=180)
         self.seconds = time.monotonic() - begun
-        self.log = self.kubectl("logs", name, "-c", "build")
+        self.log = "".join(self._log(name, each["name"]) for each in containers if self._ran(name, each["name"]))
         return facts
+
+    def _log(self, pod: str, container: str) -> str:
+        return self.kubectl("logs", pod, "-c", container)
+
+    def _ran(self, pod: str, container: str) -> bool:
+        status = (self.kubectl.get("pod", pod) or {})["status"]
+        found = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
+        return any(each["name"] == container and "terminated" in each["state"] for each in found)
 
     def serve(self, digest: str) -> str:
         """Run an image as an application would run; its pod's name."""
@@ -80,7 +93,7 @@ class Builds:
             "securityContext": _STRICT,
             "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
         }
-        security = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+        security = {"runAsNonRoot": True, "runAsUser": 1000, "seccompProfile": {"type": "RuntimeDefault"}}
         spec = {"containers": [container], "securityContext": security, "volumes": [{"name": "tmp", "emptyDir": {}}]}
         self.kubectl.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec})
         self.kubectl.wait(f"pod/{name}", "condition=Ready", seconds=60)
@@ -95,10 +108,22 @@ class Builds:
 
 @pytest.fixture(scope="module")
 def builds(access: Access) -> Iterator[Builds]:
+    yield from _builds(access, "restricted")
+
+
+@pytest.fixture(scope="module")
+def dockerfiles(access: Access) -> Iterator[Builds]:
+    """Builds of Dockerfiles, in a namespace that allows them."""
+    for found in _builds(access, "baseline"):
+        found.engine = Buildah()
+        yield found
+
+
+def _builds(access: Access, level: str) -> Iterator[Builds]:
     cluster = LocalCluster(Layout(ports=Ports.from_environment()))
     built = images.ensure(cluster)
     kubectl = Kubectl(access.kubeconfig, f"builds-{secrets.token_hex(3)}")
-    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    labels = {"pod-security.kubernetes.io/enforce": level}
     metadata = {"name": kubectl.namespace, "labels": labels}
     Kubectl(access.kubeconfig, "default").apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
     prefix = cluster.registry.partition("://")[2]
@@ -106,6 +131,7 @@ def builds(access: Access) -> Iterator[Builds]:
         builder_image=f"{images.PREFIX}/platform:{built.tags['platform']}",
         runtime_images=(("runtime", built.runtime),),
         registry_url=cluster.registry,
+        buildah_image=built.buildah,
         pull_prefix=prefix,
     )
     path = prefix.partition("/")[2]
@@ -186,3 +212,37 @@ async def test_packages_come_by_the_proxy_that_build_env_names(builds: Builds) -
         assert "..node" in builds.fetch(builds.serve(facts.result.image_digest))
     finally:
         builds.settings = without
+
+
+def _dockerfile(builds: Builds, *lines: str) -> str:
+    runtime = builds.settings.runtime_images[0][1]  # no other base can be pulled here
+    return "\n".join((f"FROM {runtime}", *lines)) + "\n"
+
+
+async def test_a_dockerfile_is_built_as_root_of_a_user_namespace_and_served(dockerfiles: Builds) -> None:
+    run = "RUN id -u >whoami.txt && awk '{print $2}' /proc/self/uid_map >above.txt && grep NoNewPrivs /proc/self/status"
+    serve = 'CMD ["python3", "-m", "http.server", "8080"]'
+    text = _dockerfile(dockerfiles, "USER root", "COPY site /app", run, "USER 1000", serve)
+    facts = await dockerfiles.run({"Dockerfile": text, "site/index.html": "<h1>by buildah</h1>"})
+    print(f"built in {dockerfiles.seconds:.1f} s\n{dockerfiles.log}")
+    assert facts.state is BuildState.DONE, (facts, dockerfiles.log)
+    assert facts.result.language == "dockerfile"
+    assert facts.result.base_digest
+    assert facts.result.statement_digest
+    assert "NoNewPrivs:\t1" in dockerfiles.log
+    pod = dockerfiles.serve(facts.result.image_digest)
+    assert "<h1>by buildah</h1>" in dockerfiles.fetch(pod)
+    assert dockerfiles.fetch(pod, "/whoami.txt").strip() == "0"
+
+
+async def test_a_broken_dockerfile_fails_with_its_last_lines(dockerfiles: Builds) -> None:
+    text = _dockerfile(dockerfiles, "RUN echo the reason of it; exit 3")
+    facts = await dockerfiles.run({"Dockerfile": text})
+    assert (facts.state, facts.reason) == (BuildState.FAILED, "BuildFailed"), (facts, dockerfiles.log)
+    assert "the reason of it" in facts.message
+    assert "exit status 3" in facts.message
+
+
+async def test_buildah_without_a_dockerfile_says_so(dockerfiles: Builds) -> None:
+    facts = await dockerfiles.run({"index.html": "x"})
+    assert (facts.state, facts.result.code) == (BuildState.FAILED, "no_dockerfile"), (facts, dockerfiles.log)

@@ -104,6 +104,20 @@ async def test_a_namespace_that_is_another_organisation_stays_so(kube: Kube) -> 
         await orgs.create(kube, "acme")
 
 
+@pytest.mark.parametrize("level", ["restricted", "baseline"])
+async def test_the_pod_security_that_a_platform_team_has_chosen_stays(kube: Kube, level: str) -> None:
+    label = "pod-security.kubernetes.io/enforce"
+    await kube.create(NAMESPACE, None, {"metadata": {"name": "acme", "labels": {label: level}}}, manager="t")
+    assert (await orgs.create(kube, "acme"))["metadata"]["labels"][label] == level
+
+
+async def test_a_namespace_where_everything_is_allowed_is_no_organisation(kube: Kube) -> None:
+    labels = {"pod-security.kubernetes.io/enforce": "privileged"}
+    await kube.create(NAMESPACE, None, {"metadata": {"name": "acme", "labels": labels}}, manager="t")
+    with pytest.raises(RefusedError, match="restricted"):
+        await orgs.create(kube, "acme")
+
+
 def test_a_key_is_shown_once_and_only_its_hash_is_kept(acme: Kube, capsys: pytest.CaptureFixture[str]) -> None:
     run("keys", "create", "--org", "org_acme", "--user", "alice", "--scopes", "code-sessions:read")
     shown = capsys.readouterr()

@@ -34,6 +34,7 @@ class Layers:
     """See the module."""
 
     name = "layers"
+    refused = ""
 
     def pod_spec(self, request: BuildRequest, settings: BuildSettings) -> Object:
         """The pod's spec. Raises ValueError if the platform names no runtime image."""

@@ -91,6 +91,5 @@ def test_where_the_base_is(image: str, registry: str, name: str) -> None:
 def test_without_a_runtime_image_there_is_no_engine() -> None:
     assert choose("auto", SETTINGS) is not None
     assert choose("layers", SETTINGS) is not None
-    assert choose("buildah", SETTINGS) is None
     assert choose("auto", replace(SETTINGS, runtime_images=())) is None
     assert choose("auto", replace(SETTINGS, builder_image="")) is None
