@@ -34,7 +34,9 @@ def baseline(kubectl: Kubectl) -> Iterator[None]:
 
 def _project(app: App, runtime: str) -> None:
     serve = 'CMD ["python3", "-m", "http.server", "8080"]'
-    app.write(Dockerfile=f"FROM {runtime}\nCOPY index.html /app/\nRUN echo made >>/app/index.html\n{serve}")
+    app.write(
+        Dockerfile=f"FROM {runtime}\nUSER 0\nCOPY index.html /app/\nRUN echo made >>/app/index.html\nUSER 1000\n{serve}"
+    )
     app.write(index__html="<h1>a Dockerfile</h1>")
 
 
@@ -46,7 +48,7 @@ def test_a_dockerfile_is_deployed_without_being_asked_for(make: Make, runtime: s
     assert build["status"] == "succeeded", build["message"]
     assert build["language"] == "dockerfile"
     assert app.until_page("a Dockerfile") == "<h1>a Dockerfile</h1>\nmade\n"
-    log = app.read_log(build["buildId"])
+    log = app.read_log(build["id"])
     assert "There is a Dockerfile: buildah builds it" in log
     assert "RUN echo made" in log
 
