@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from codesessions_operator import events
 from codesessions_operator.apply import Applier
 from codesessions_operator.archiver import Archiver
-from codesessions_operator.archiving import ARCHIVED, FINAL, LOST
+from codesessions_operator.archiving import FINAL, LOST
 from codesessions_operator.clock import now, parse
 from codesessions_operator.decision import NO_ATTEMPT, Action, Observed, Plan
 from codesessions_operator.desired.archivepod import is_archive_pod
@@ -217,11 +217,9 @@ class Reconciler:
         await events.record(self._client, session, warning=plan.warning, reason=plan.reason, message=plan.message)
 
     async def _tell_of_transcript(self, observed: Observed, plan: Plan) -> None:
-        """An event when a transcript is safe, or lost."""
+        """An event when a transcript is lost; that one is safe is worth a condition and no more."""
         new, old = plan.archived, observed.archived
-        if new is None or new.reason not in {ARCHIVED, LOST} or (old is not None and old.reason == new.reason):
+        if new is None or new.reason != LOST or (old is not None and old.reason == new.reason):
             return
         _log.info("%s/%s: %s", observed.session.namespace, observed.session.name, new.reason)
-        await events.record(
-            self._client, observed.session, warning=not new.status, reason=new.reason, message=new.message
-        )
+        await events.record(self._client, observed.session, warning=True, reason=new.reason, message=new.message)

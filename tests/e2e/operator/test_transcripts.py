@@ -148,8 +148,7 @@ def test_the_last_bytes_are_in_and_the_pod_is_let_go(
     assert "remember" in text
     assert text.rstrip().endswith("last words")
     assert (end.last_seq, end.code) == (reference["lastSeq"], 3)
-    assert condition(session)["status"] == "True"
-    assert "Archived" in session.events()
+    assert (condition(session)["status"], condition(session)["reason"]) == ("True", "Archived")
 
 
 def test_a_registry_that_is_down_is_waited_for_and_the_sidecar_with_it(

@@ -83,9 +83,7 @@ def test_what_was_shown_is_shown_after_the_end_to_the_byte(
         assert last["exit"] is not None
     waited = client.must("GET", f"{BASE}/{session.id}/output?afterSeq={len(after)}", prefer="wait=30")
     assert waited["exit"] == last["exit"]
-    assert "Archived" in {
-        each["reason"] for each in kubectl.list("events", f"--field-selector=involvedObject.name={session.name}")
-    }
+    assert condition(session)["reason"] == "Archived"
 
 
 def test_a_shell_that_ends_by_itself_leaves_its_last_words_and_its_code(
