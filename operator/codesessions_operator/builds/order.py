@@ -29,13 +29,13 @@ class BuildRecord:
     """Whether an Idempotency-Key named it: its record, without what it left in the registry, is kept for a day."""
 
     @property
-    def order(self) -> tuple[datetime, str, str]:
-        """Newest last. Of several made in the same second, one that has not begun is newer than one that has."""
+    def order(self) -> tuple[datetime, bool, str, str]:
+        """Newest last. Of the same second, what has ended is the oldest, and what has not begun the newest."""
         asked = parse(self.spec.requested_at) if self.spec.requested_at else None
         # An asked-for time is worth no more than a second, whoever wrote it: nobody deploys from the future.
         near = asked is not None and abs((asked - self.created).total_seconds()) < 2
         moment = asked if asked is not None and near else self.created
-        return moment, self.status.started_at or "~", self.name
+        return moment, not self.finished, self.status.started_at or "~", self.name
 
     @property
     def finished(self) -> bool:

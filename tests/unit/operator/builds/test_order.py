@@ -22,6 +22,11 @@ def test_of_one_second_the_one_that_has_not_begun_is_the_newer() -> None:
     assert names(in_order([begun, build("bld-a")])) == ["bld-z", "bld-a"]
 
 
+def test_of_one_second_the_one_that_has_not_ended_is_the_newer() -> None:
+    ended = build("bld-z", phase="Succeeded", startedAt=at(0))
+    assert names(in_order([build("bld-a", phase="Zipping", startedAt=at(0)), ended])) == ["bld-z", "bld-a"]
+
+
 def test_nobody_deploys_from_the_future() -> None:
     liar = build("bld-a", spec={"requestedAt": "2099-01-01T00:00:00Z"})
     assert names(in_order([liar, build("bld-b", created=5)])) == ["bld-a", "bld-b"]
