@@ -11,12 +11,24 @@ from __future__ import annotations
 from typing import Any
 
 from codesessions_builder.dockerfile import LANGUAGE
-from codesessions_builder.order import APP_DIR, VARIABLE, Order
+from codesessions_builder.order import APP_DIR
 from codesessions_builder.runner import CA_VARIABLES
 from yarl import URL
 
 from codesessions_operator.builds.engine import BuildRequest, BuildSettings
-from codesessions_operator.builds.engines.layers import BUILD, BUNDLE, CA_FILE, CREDENTIALS, EXCHANGE, USER
+from codesessions_operator.builds.engines.parts import (
+    BUILD,
+    BUNDLE,
+    CA_FILE,
+    CONFINED,
+    EXCHANGE,
+    USER,
+    order_of,
+    platform_container,
+    steps_container,
+    steps_env,
+    volumes,
+)
 
 Object = dict[str, Any]
 FETCH, BUD = "a-fetch", "b-bud"
@@ -32,13 +44,12 @@ if [ -f {CA_FILE} ]; then set -- "$@" --volume {BUNDLE}:{BUNDLE}:ro; else unset 
 buildah --root {STORE}/storage --runroot /run/storage bud "$@" --iidfile /run/image {APP_DIR}
 buildah --root {STORE}/storage --runroot /run/storage push --quiet "$(cat /run/image)" oci:{OUT}:image
 """
-_CONFINED = {
+LARGE, SMALL = ("app", "source", "out", "store", "tmp", "blobs"), ("exchange", "run")
+_SECURITY = {
+    **CONFINED,
     "runAsNonRoot": True,
     "runAsUser": USER,
     "runAsGroup": USER,
-    "allowPrivilegeEscalation": False,
-    "capabilities": {"drop": ["ALL"]},
-    "readOnlyRootFilesystem": True,
     "seccompProfile": {"type": "RuntimeDefault"},
 }
 
@@ -61,7 +72,7 @@ class Buildah:
             "securityContext": {"fsGroup": USER},
             "initContainers": [_ours(FETCH, "fetch", request, settings), _bud(request, settings)],
             "containers": [_ours(BUILD, "push", request, settings)],
-            "volumes": _volumes(request, settings),
+            "volumes": volumes(LARGE, SMALL, request, settings),
         }
 
 
@@ -75,9 +86,7 @@ def registries(settings: BuildSettings) -> str:
 
 
 def _bud(request: BuildRequest, settings: BuildSettings) -> Object:
-    env = dict(settings.env)
-    if settings.ca_bundle_config_map:
-        env = dict.fromkeys(CA_VARIABLES, CA_FILE) | env
+    env = steps_env(settings)
     marks = {
         "app": request.app,
         "session": request.session_id,
@@ -105,76 +114,18 @@ def _bud(request: BuildRequest, settings: BuildSettings) -> Object:
         {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
         {"name": "blobs", "mountPath": "/var/tmp"},  # noqa: S108
     ]
-    if settings.ca_bundle_config_map:
-        mounts.append({"name": "ca", "mountPath": BUNDLE, "readOnly": True})
-    return {
-        "name": BUD,
-        "image": settings.buildah_image,
-        "imagePullPolicy": settings.image_pull_policy,
-        "command": ["/bin/sh", "-c", SCRIPT, "bud", *words],
-        "workingDir": "/tmp",  # noqa: S108
-        "env": [{"name": name, "value": value} for name, value in env.items()],
-        "securityContext": security,
-        "resources": {
-            "requests": {"cpu": settings.cpu_request, "memory": settings.memory_request},
-            "limits": {"cpu": settings.cpu_limit, "memory": settings.memory_limit},
-        },
-        "volumeMounts": mounts,
-    }
+    command = ["/bin/sh", "-c", SCRIPT, "bud", *words]
+    image, folder = settings.buildah_image, "/tmp"  # noqa: S108
+    return steps_container(BUD, image, command, folder, settings, env=env, mounts=mounts, security=security)
 
 
 def _ours(name: str, task: str, request: BuildRequest, settings: BuildSettings) -> Object:
     before = name == FETCH
-    order = Order(
-        source_repository=request.source_repository,
-        source_digest=request.source_digest,
-        base="",
-        image_repository=request.image_repository,
-        engine=request.engine,
-        namespace=request.namespace,
-        build=request.build,
-        app=request.app,
-        session_id=request.session_id,
-        user_id=request.user_id,
-        organization_id=request.organization_id,
-        requested_at=request.requested_at,
-        exchange_dir=EXCHANGE,
-        scratch_dir="/tmp" if before else OUT,  # noqa: S108
-    )
-    env = {VARIABLE: order.render(), "CODESESSIONS_REGISTRY_URL": settings.registry_url}
+    order = order_of(request, scratch_dir="/tmp" if before else OUT)  # noqa: S108
     mounts: list[Object] = [{"name": "exchange", "mountPath": EXCHANGE, "readOnly": not before}]
     if before:
         mounts += [{"name": "app", "mountPath": APP_DIR}, {"name": "source", "mountPath": "/tmp"}]  # noqa: S108
     else:
         mounts.append({"name": "out", "mountPath": OUT, "readOnly": True})
-    if request.credentials_secret:
-        env["CODESESSIONS_REGISTRY_AUTH_FILE"] = f"{CREDENTIALS}/config.json"
-        mounts.append({"name": "credentials", "mountPath": CREDENTIALS, "readOnly": True})
-    if settings.ca_bundle_config_map:
-        env["CODESESSIONS_REGISTRY_CA_FILE"] = CA_FILE
-        mounts.append({"name": "ca", "mountPath": BUNDLE, "readOnly": True})
-    return {
-        "name": name,
-        "image": settings.builder_image,
-        "imagePullPolicy": settings.image_pull_policy,
-        "command": ["python3", "-m", "codesessions_builder.dockerfile", task],
-        "env": [{"name": key, "value": value} for key, value in env.items()],
-        "securityContext": _CONFINED,
-        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "2", "memory": "512Mi"}},
-        "volumeMounts": mounts,
-    }
-
-
-def _volumes(request: BuildRequest, settings: BuildSettings) -> list[Object]:
-    volumes: list[Object] = [
-        {"name": name, "emptyDir": {"sizeLimit": settings.storage_limit}}
-        for name in ("app", "source", "out", "store", "tmp", "blobs")
-    ]
-    volumes += [{"name": name, "emptyDir": {"sizeLimit": "16Mi"}} for name in ("exchange", "run")]
-    if request.credentials_secret:
-        volumes.append(
-            {"name": "credentials", "secret": {"secretName": request.credentials_secret, "defaultMode": 0o440}}
-        )
-    if settings.ca_bundle_config_map:
-        volumes.append({"name": "ca", "configMap": {"name": settings.ca_bundle_config_map, "optional": True}})
-    return volumes
+    command = ["python3", "-m", "codesessions_builder.dockerfile", task]
+    return platform_container(name, command, order, request, settings, env={}, mounts=mounts, security=_SECURITY)

@@ -9,25 +9,28 @@ from __future__ import annotations
 
 from typing import Any
 
-from codesessions_builder.order import APP_DIR, VARIABLE, Order
-from codesessions_builder.runner import CA_VARIABLES, WAIT
+from codesessions_builder.order import APP_DIR
+from codesessions_builder.runner import WAIT
 from yarl import URL
 
 from codesessions_operator.builds.engine import BuildRequest, BuildSettings
+from codesessions_operator.builds.engines.parts import (
+    BUILD,
+    CONFINED,
+    EXCHANGE,
+    USER,
+    order_of,
+    platform_container,
+    steps_container,
+    steps_env,
+    volumes,
+)
 
 Object = dict[str, Any]
-USER = 1000
-EXCHANGE, SCRATCH, CACHE = "/exchange", "/scratch", "/cache"
-CREDENTIALS, BUNDLE = "/etc/codesessions/registry", "/etc/codesessions/ca"
-CA_FILE = f"{BUNDLE}/ca.crt"
-STEPS, BUILD = "assemble", "build"
-"""Names of the containers. The kubelet reports them in the order of their names: `build` must be the last."""
+SCRATCH, CACHE = "/scratch", "/cache"
+STEPS = "assemble"
+"""Its name: the kubelet reports containers in the order of their names, and `build` must be the last."""
 RUNTIME = "runtime"
-_CONFINED = {
-    "allowPrivilegeEscalation": False,
-    "capabilities": {"drop": ["ALL"]},
-    "readOnlyRootFilesystem": True,
-}
 
 
 class Layers:
@@ -47,7 +50,7 @@ class Layers:
                 "seccompProfile": {"type": "RuntimeDefault"},
             },
             "containers": [_steps(settings), _build(request, settings)],
-            "volumes": _volumes(request, settings),
+            "volumes": volumes(("app", "scratch", "cache", "steps-tmp"), ("exchange",), request, settings),
         }
 
 
@@ -78,88 +81,25 @@ def base_of(image: str, settings: BuildSettings) -> tuple[str, str]:
 
 
 def _steps(settings: BuildSettings) -> Object:
-    env = dict(settings.env)
-    if settings.ca_bundle_config_map:
-        env = dict.fromkeys(CA_VARIABLES, CA_FILE) | env
     mounts: list[Object] = [
         {"name": "app", "mountPath": APP_DIR},
         {"name": "exchange", "mountPath": EXCHANGE},
         {"name": "cache", "mountPath": CACHE},
         {"name": "steps-tmp", "mountPath": "/tmp"},  # noqa: S108
     ]
-    if settings.ca_bundle_config_map:
-        mounts.append({"name": "ca", "mountPath": BUNDLE, "readOnly": True})
-    return {
-        "name": STEPS,
-        "image": runtime_image(settings),
-        "imagePullPolicy": settings.image_pull_policy,
-        "command": ["/bin/sh", "-c", WAIT],
-        "workingDir": EXCHANGE,
-        "env": [{"name": name, "value": value} for name, value in env.items()],
-        "securityContext": _CONFINED,
-        "resources": {
-            "requests": {"cpu": settings.cpu_request, "memory": settings.memory_request},
-            "limits": {"cpu": settings.cpu_limit, "memory": settings.memory_limit},
-        },
-        "volumeMounts": mounts,
-    }
+    command = ["/bin/sh", "-c", WAIT]
+    image, env = runtime_image(settings), steps_env(settings)
+    return steps_container(STEPS, image, command, EXCHANGE, settings, env=env, mounts=mounts, security=CONFINED)
 
 
 def _build(request: BuildRequest, settings: BuildSettings) -> Object:
     registry, base = base_of(runtime_image(settings), settings)
-    order = Order(
-        source_repository=request.source_repository,
-        source_digest=request.source_digest,
-        base=base,
-        base_registry=registry,
-        image_repository=request.image_repository,
-        engine=request.engine,
-        namespace=request.namespace,
-        build=request.build,
-        app=request.app,
-        session_id=request.session_id,
-        user_id=request.user_id,
-        organization_id=request.organization_id,
-        requested_at=request.requested_at,
-        exchange_dir=EXCHANGE,
-        scratch_dir=SCRATCH,
-        cache_dir=CACHE,
-    )
-    env = {VARIABLE: order.render(), "CODESESSIONS_REGISTRY_URL": settings.registry_url, "TMPDIR": SCRATCH}
+    order = order_of(request, base=base, scratch_dir=SCRATCH, base_registry=registry, cache_dir=CACHE)
     mounts: list[Object] = [
         {"name": "app", "mountPath": APP_DIR},
         {"name": "exchange", "mountPath": EXCHANGE},
         {"name": "cache", "mountPath": CACHE},
         {"name": "scratch", "mountPath": SCRATCH},
     ]
-    if request.credentials_secret:
-        env["CODESESSIONS_REGISTRY_AUTH_FILE"] = f"{CREDENTIALS}/config.json"
-        mounts.append({"name": "credentials", "mountPath": CREDENTIALS, "readOnly": True})
-    if settings.ca_bundle_config_map:
-        env["CODESESSIONS_REGISTRY_CA_FILE"] = CA_FILE
-        mounts.append({"name": "ca", "mountPath": BUNDLE, "readOnly": True})
-    return {
-        "name": BUILD,
-        "image": settings.builder_image,
-        "imagePullPolicy": settings.image_pull_policy,
-        "command": ["python3", "-m", "codesessions_builder"],
-        "env": [{"name": name, "value": value} for name, value in env.items()],
-        "securityContext": _CONFINED,
-        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "2", "memory": "512Mi"}},
-        "volumeMounts": mounts,
-    }
-
-
-def _volumes(request: BuildRequest, settings: BuildSettings) -> list[Object]:
-    volumes: list[Object] = [
-        {"name": name, "emptyDir": {"sizeLimit": settings.storage_limit}}
-        for name in ("app", "scratch", "cache", "steps-tmp")
-    ]
-    volumes.append({"name": "exchange", "emptyDir": {"sizeLimit": "16Mi"}})
-    if request.credentials_secret:
-        volumes.append(
-            {"name": "credentials", "secret": {"secretName": request.credentials_secret, "defaultMode": 0o440}}
-        )
-    if settings.ca_bundle_config_map:
-        volumes.append({"name": "ca", "configMap": {"name": settings.ca_bundle_config_map, "optional": True}})
-    return volumes
+    command, env = ["python3", "-m", "codesessions_builder"], {"TMPDIR": SCRATCH}
+    return platform_container(BUILD, command, order, request, settings, env=env, mounts=mounts, security=CONFINED)
