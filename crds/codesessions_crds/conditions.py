@@ -7,6 +7,11 @@ from collections.abc import Sequence
 from codesessions_crds.meta import Condition
 
 
+def find_condition(conditions: Sequence[Condition] | None, type: str) -> Condition | None:
+    """The condition of a type, None without it."""
+    return next((condition for condition in conditions or () if condition.type == type), None)
+
+
 def with_condition(
     conditions: Sequence[Condition],
     *,
@@ -19,7 +24,7 @@ def with_condition(
 ) -> list[Condition]:
     """`conditions` with the one of `type` set; `status` None means Unknown; `now` is RFC 3339."""
     text = {True: "True", False: "False", None: "Unknown"}[status]
-    old = next((condition for condition in conditions if condition.type == type), None)
+    old = find_condition(conditions, type)
     moved = now if old is None or old.status != text else old.last_transition_time
     fresh = Condition(
         type=type,

@@ -8,6 +8,7 @@ from enum import Enum, auto
 from typing import Any
 
 from codesessions_crds.codesession import CodeSessionStatus, Phase, TranscriptReference
+from codesessions_crds.conditions import find_condition
 from codesessions_crds.meta import Condition
 
 from codesessions_operator.desired.common import Session
@@ -78,15 +79,12 @@ class Observed:
     @property
     def ready(self) -> Condition | None:
         """The Ready condition as it was written last."""
-        return self._condition("Ready")
+        return find_condition(self.status.conditions, "Ready")
 
     @property
     def archived(self) -> Condition | None:
         """The Archived condition as it was written last."""
-        return self._condition("Archived")
-
-    def _condition(self, kind: str) -> Condition | None:
-        return next((each for each in self.status.conditions or () if each.type == kind), None)
+        return find_condition(self.status.conditions, "Archived")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from codesessions_crds.app import AppPhase, AppSpec, AppStatus, Revision
 from codesessions_crds.build import BuildPhase
-from codesessions_crds.conditions import with_condition
+from codesessions_crds.conditions import find_condition, with_condition
 
 from codesessions_operator.apps.facts import Rollout, RolloutFacts
 from codesessions_operator.apps.objects import Application
@@ -94,7 +94,7 @@ def judge(
     """How an App is; `builds` oldest first, `facts` about `target`, `health` of what was available before."""
     newest = builds[-1] if builds else None
     if newest is not None and not newest.finished:
-        ready = next((each for each in newest.status.conditions or () if each.type == "Ready"), None)
+        ready = find_condition(newest.status.conditions, "Ready")
         reason = newest.status.phase.value if newest.status.phase else "Zipping"
         return Verdict(AppPhase.DEPLOYING, False, reason, f"{newest.name}: {ready.message if ready else 'begins.'}")
     if spec.revision is not None and target is None:
@@ -133,7 +133,7 @@ def _last_failure(status: AppStatus, newest: BuildRecord | None, target: Revisio
     if last is not None and last.failed and (target is None or last.number > target.number):
         return "RolloutFailed", f"Revision {last.number} does not come up. {last.message or ''}"
     if newest is not None and newest.status.phase is BuildPhase.FAILED:
-        ready = next((each for each in newest.status.conditions or () if each.type == "Ready"), None)
+        ready = find_condition(newest.status.conditions, "Ready")
         return (ready.reason if ready else "BuildFailed"), f"{newest.name} failed: {ready.message if ready else ''}"
     return None
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from codesessions_crds.app import AppPhase, AppStatus, Revision
 from codesessions_crds.build import BuildPhase, BuildStatus
+from codesessions_crds.conditions import find_condition
 from codesessions_crds.names import API_VERSION, BUILD_LABEL, OPERATOR_MANAGER, STATUS_MANAGER
 from codesessions_kube.client import KubeClient
 from codesessions_kube.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
@@ -333,7 +334,7 @@ class AppReconciler:
             return
         self._builds.put(written)
         if new.status.phase is not old.status.phase:
-            ready = next((each for each in new.status.conditions or () if each.type == "Ready"), None)
+            ready = find_condition(new.status.conditions, "Ready")
             _log.info("%s/%s: %s", new.namespace, new.name, new.status.phase)
             await events.record_about(
                 self._client,
@@ -367,4 +368,5 @@ class AppReconciler:
 
 
 def _reason(status: AppStatus | BuildStatus) -> str:
-    return next((each.reason for each in status.conditions or () if each.type == "Ready"), "")
+    ready = find_condition(status.conditions, "Ready")
+    return ready.reason if ready else ""

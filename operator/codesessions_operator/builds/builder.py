@@ -9,6 +9,7 @@ from typing import Any
 
 from codesessions_builder.dockerfile import LANGUAGE as DOCKERFILE
 from codesessions_crds.build import BuildPhase, BuildStatus
+from codesessions_crds.conditions import find_condition
 from codesessions_crds.names import OPERATOR_MANAGER, session_id
 from codesessions_kube.client import KubeClient
 from codesessions_kube.errors import ConflictError, ForbiddenError, InvalidError, KubeError, NotFoundError
@@ -265,7 +266,7 @@ class Builder:
         return await keep_log(self._client, self._registry, pod, repository, note)
 
     def _note(self, build: BuildRecord) -> str:
-        ready = next((each for each in build.status.conditions or () if each.type == "Ready"), None)
+        ready = find_condition(build.status.conditions, "Ready")
         if ready is None or build.status.phase not in {BuildPhase.FAILED, BuildPhase.CANCELLED, BuildPhase.SUPERSEDED}:
             return ""
         return f"{build.status.phase}: {ready.reason}: {ready.message}\n"
