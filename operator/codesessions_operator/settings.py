@@ -153,6 +153,11 @@ def _words(value: str) -> dict[str, str] | None:
     return found if good else None
 
 
+def names_of(text: str) -> tuple[str, ...]:
+    """Names separated by commas."""
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
 def words_of(value: str) -> dict[str, str]:
     """The names and texts of a setting of kind `words`."""
     return _words(value) or {}

@@ -7,7 +7,7 @@ from typing import Any
 
 Object = dict[str, Any]
 
-_METADATA = (
+METADATA = (
     "name",
     "namespace",
     "uid",
@@ -21,40 +21,41 @@ _POD_STATUS = ("phase", "reason", "message", "podIP")
 _CONDITIONS = {"Ready", "PodScheduled", "DisruptionTarget"}
 
 
-def _only(item: Object, names: Iterable[str]) -> Object:
+def only(item: Object, names: Iterable[str]) -> Object:
+    """The members of these names, as far as there are any."""
     return {name: item[name] for name in names if name in item}
 
 
 def trim_session(item: Object) -> Object:
     """A CodeSession without labels and annotations, such as the one that kubectl apply makes of all of it."""
-    return {**item, "metadata": _only(item["metadata"], _METADATA)}
+    return {**item, "metadata": only(item["metadata"], METADATA)}
 
 
 def trim_claim(item: Object) -> Object:
     """A PersistentVolumeClaim's class and phase."""
     return {
-        "metadata": _only(item["metadata"], _METADATA),
-        "spec": _only(item.get("spec") or {}, ["storageClassName"]),
-        "status": _only(item.get("status") or {}, ["phase"]),
+        "metadata": only(item["metadata"], METADATA),
+        "spec": only(item.get("spec") or {}, ["storageClassName"]),
+        "status": only(item.get("status") or {}, ["phase"]),
     }
 
 
 def trim_pod(item: Object) -> Object:
     """A pod's owner, node, images, the kind of its volumes, and what became of its containers."""
     spec, status = item.get("spec") or {}, item.get("status") or {}
-    kept: Object = _only(status, _POD_STATUS)
+    kept: Object = only(status, _POD_STATUS)
     kept["conditions"] = [each for each in status.get("conditions") or [] if each.get("type") in _CONDITIONS]
     for name in ("initContainerStatuses", "containerStatuses"):
-        kept[name] = [_only(each, ("name", "state", "lastState")) for each in status.get(name) or []]
+        kept[name] = [only(each, ("name", "state", "lastState")) for each in status.get(name) or []]
     return {
-        "metadata": _only(item["metadata"], _METADATA),
+        "metadata": only(item["metadata"], METADATA),
         "spec": {
-            **_only(spec, ["nodeName"]),
+            **only(spec, ["nodeName"]),
             **{
-                name: [_only(each, ("name", "image")) for each in spec.get(name) or []]
+                name: [only(each, ("name", "image")) for each in spec.get(name) or []]
                 for name in ("initContainers", "containers")
             },
-            "volumes": [_only(each, ("name", "emptyDir")) for each in spec.get("volumes") or []],
+            "volumes": [only(each, ("name", "emptyDir")) for each in spec.get("volumes") or []],
         },
         "status": kept,
     }

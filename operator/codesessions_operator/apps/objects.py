@@ -18,8 +18,8 @@ from codesessions_crds.names import (
     OPERATOR_MANAGER,
 )
 
-from codesessions_operator.apps.settings import AppSettings, names
-from codesessions_operator.settings import words_of
+from codesessions_operator.apps.settings import AppSettings
+from codesessions_operator.settings import names_of, words_of
 
 Object = dict[str, Any]
 
@@ -107,7 +107,7 @@ def deployment(app: Application, revision: Revision, settings: AppSettings, pull
         "containers": [_container(app, revision, settings, pull_policy)],
         "volumes": [{"name": "tmp", "emptyDir": {}}],
     }
-    secrets = [{"name": name} for name in names(settings.apps_pull_secrets)]
+    secrets = [{"name": name} for name in names_of(settings.apps_pull_secrets)]
     secrets += [secret.to_dict() for secret in spec.image_pull_secrets or ()]
     if secrets:
         pod["imagePullSecrets"] = secrets

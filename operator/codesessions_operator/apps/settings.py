@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from codesessions_operator.builds.engine import BuildSettings
-from codesessions_operator.settings import SettingsError, read_as, setting, words_of
+from codesessions_operator.settings import SettingsError, names_of, read_as, setting, words_of
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class AppSettings:
             buildah_image=self.build_buildah_image,
             buildah_seccomp_profile=self.build_buildah_seccomp_profile,
             image_pull_policy=pull_policy,
-            image_pull_secrets=names(self.apps_pull_secrets),
+            image_pull_secrets=names_of(self.apps_pull_secrets),
             registry_url=registry_url,
             pull_prefix=pull_prefix,
             ca_bundle_config_map=self.build_ca_config_map,
@@ -74,11 +74,6 @@ class AppSettings:
             storage_limit=self.build_storage_limit,
             runtime_class=self.build_runtime_class,
         )
-
-
-def names(text: str) -> tuple[str, ...]:
-    """Names separated by commas."""
-    return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
 def read_app_settings(environment: Mapping[str, str] = os.environ) -> AppSettings:

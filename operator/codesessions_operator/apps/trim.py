@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
+from codesessions_operator.trim import METADATA, only
+
 Object = dict[str, Any]
-_METADATA = (
-    "name",
-    "namespace",
-    "uid",
-    "resourceVersion",
-    "generation",
-    "creationTimestamp",
-    "deletionTimestamp",
-    "ownerReferences",
-    "labels",
-)
+_METADATA = (*METADATA, "labels")
 _STATUS = ("observedGeneration", "replicas", "updatedReplicas", "availableReplicas", "conditions")
 _CONTAINER = ("name", "state", "lastState", "restartCount", "ready")
 
 
-def _only(item: Object, names: Iterable[str]) -> Object:
-    return {name: item[name] for name in names if name in item}
-
-
 def trim_resource(item: Object) -> Object:
     """An App or a Build without annotations."""
-    return {**item, "metadata": _only(item["metadata"], _METADATA)}
+    return {**item, "metadata": only(item["metadata"], _METADATA)}
 
 
 def trim_deployment(item: Object) -> Object:
@@ -35,16 +22,16 @@ def trim_deployment(item: Object) -> Object:
     annotations = item["metadata"].get("annotations") or {}
     own = {name: value for name, value in annotations.items() if name.startswith("codesessions.dev/")}
     return {
-        "metadata": {**_only(item["metadata"], _METADATA), "annotations": own},
-        "status": _only(item.get("status") or {}, _STATUS),
+        "metadata": {**only(item["metadata"], _METADATA), "annotations": own},
+        "status": only(item.get("status") or {}, _STATUS),
     }
 
 
 def trim_pod(item: Object) -> Object:
     """What became of a pod's containers."""
     status = item.get("status") or {}
-    kept: Object = _only(status, ("phase", "reason", "message"))
+    kept: Object = only(status, ("phase", "reason", "message"))
     kept["conditions"] = [each for each in status.get("conditions") or [] if each.get("type") == "PodScheduled"]
     for name in ("initContainerStatuses", "containerStatuses"):
-        kept[name] = [_only(each, _CONTAINER) for each in status.get(name) or []]
-    return {"metadata": _only(item["metadata"], _METADATA), "status": kept}
+        kept[name] = [only(each, _CONTAINER) for each in status.get(name) or []]
+    return {"metadata": only(item["metadata"], _METADATA), "status": kept}

@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from codesessions_oci.descriptors import is_digest
+
 Object = dict[str, Any]
 
 RESULT_LIMIT = 4096
@@ -100,7 +102,7 @@ def read_result(text: object) -> BuildResult | None:
 
     def digest(name: str) -> str:
         value = word(name, 71)
-        return value if len(value) == 71 and value.startswith("sha256:") and _is_hex(value[7:]) else ""
+        return value if is_digest(value) else ""
 
     return BuildResult(
         image_digest=digest("imageDigest"),
@@ -112,7 +114,3 @@ def read_result(text: object) -> BuildResult | None:
         transient=found.get("transient") is True,
         raw=found,
     )
-
-
-def _is_hex(text: str) -> bool:
-    return all(letter in "0123456789abcdef" for letter in text)

@@ -11,7 +11,7 @@ from codesessions_crds.codesession import Workspace
 from codesessions_crds.names import PTY_PORT, session_id, workspace_id
 
 from codesessions_operator.desired.common import Session, metadata
-from codesessions_operator.settings import Settings
+from codesessions_operator.settings import Settings, names_of
 
 RUN_DIR = "/run/codesession"
 DATA_DIR = "/var/lib/codesession"
@@ -31,7 +31,7 @@ def pod(session: Session, settings: Settings) -> dict[str, Any]:
     """The pod that runs a session."""
     workspace = session.spec.workspace or Workspace()
     user = workspace.run_as_user or DEFAULT_USER
-    pull_secrets = [{"name": name.strip()} for name in settings.image_pull_secrets.split(",") if name.strip()]
+    pull_secrets = [{"name": name} for name in names_of(settings.image_pull_secrets)]
     pull_secrets += [secret.to_dict() for secret in workspace.image_pull_secrets or ()]
     spec: dict[str, Any] = {
         "restartPolicy": "Never",
