@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import heapq
-
 from codesessions_crds.apikey import Scope
 from codesessions_crds.names import name_of_app
-from codesessions_kube.store import Object
 from fastapi import APIRouter, Request, Response
 
 from codesessions_api import deploy_views, parameters, views
@@ -16,15 +13,6 @@ from codesessions_api.context import Context, json_response, request_id
 from codesessions_api.problems import bad_parameter
 
 APPS = "/api/v1/apps"
-
-
-def page_of(items: list[Object], limit: int, cursor: str | None, prefix: str) -> tuple[list[Object], str | None]:
-    """A page, newest first, and the next page's cursor. Raises Problem 422."""
-    if cursor is not None:
-        after = views.read_cursor(cursor, lambda name: name.startswith(prefix))
-        items = [item for item in items if views.order(item) < after]
-    page = heapq.nlargest(limit + 1, items, key=views.order)
-    return page[:limit], views.make_cursor(page[limit - 1]) if len(page) > limit else None
 
 
 def add(router: APIRouter, context: Context) -> None:
@@ -41,7 +29,7 @@ def add(router: APIRouter, context: Context) -> None:
         items = deploys.caches.apps.items(caller.namespace)
         if status is not None:
             items = [item for item in items if deploy_views.app_status(item) == status]
-        page, following = page_of(items, limit, cursor, "app-")
+        page, following = views.page_of(items, limit, cursor, lambda name: name.startswith("app-"))
         shown = [deploy_views.app_view(item, caller.organization_id) for item in page]
         return json_response({"items": shown, "nextCursor": following})
 
@@ -74,6 +62,6 @@ def add(router: APIRouter, context: Context) -> None:
         app = await deploys.app(caller, request.path_params["id"])
         name = name_of_app(request.path_params["id"]) or app["metadata"]["name"]
         items = deploys.caches.builds.find(f"{caller.namespace}/{name}")
-        page, following = page_of(items, limit, cursor, "bld-")
+        page, following = views.page_of(items, limit, cursor, lambda name: name.startswith("bld-"))
         shown = [deploy_views.build_view(item, caller.organization_id) for item in page]
         return json_response({"items": shown, "nextCursor": following})

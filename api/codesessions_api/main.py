@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 import sys
 from pathlib import Path
 from types import FrameType
 
 import uvicorn
-from codesessions_kube import logs
 
 from codesessions_api.app import Application
 from codesessions_api.archivecache import ArchiveCache
 from codesessions_api.http11 import HttpProtocol
-from codesessions_api.settings import ApiSettings, SettingsError, describe, read_settings
+from codesessions_api.settings import ApiSettings, from_command_line
 
 KEEP_ALIVE_SECONDS = 75
 """Longer than the 60 s that ingress controllers keep idle connections, so that it is them who close."""
@@ -54,18 +52,7 @@ def configuration(application: Application, address: tuple[str, int]) -> uvicorn
 
 def main() -> None:
     """Entry point. Exit code 2 for settings that cannot be, 3 if it could not start."""
-    argparse.ArgumentParser(
-        prog="codesessions-api",
-        description="The REST API of Code Sessions.",
-        epilog=describe(ApiSettings),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    ).parse_args()
-    try:
-        settings = read_settings(ApiSettings)
-    except SettingsError as error:
-        sys.stderr.write(f"error: {error}\n")
-        sys.exit(2)
-    logs.configure(settings.log_level, settings.log_format)
+    settings = from_command_line(ApiSettings, "codesessions-api", "The REST API of Code Sessions.")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     application = Application(
         settings.master_key,

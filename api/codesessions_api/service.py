@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import heapq
 import random
 import time
 
@@ -120,11 +119,7 @@ class Service:
         items = self._caches.sessions.items(caller.namespace)
         if status is not None:
             items = [item for item in items if views.status_of(item) == status]
-        if cursor is not None:
-            after = views.read_cursor(cursor)
-            items = [item for item in items if views.order(item) < after]
-        page = heapq.nlargest(limit + 1, items, key=views.order)
-        return page[:limit], views.make_cursor(page[limit - 1]) if len(page) > limit else None
+        return views.page_of(items, limit, cursor)
 
 
 def check_running(resource: Object) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 from codesessions_crds.credentials import master_key_of
+from codesessions_kube import logs
 from codesessions_oci.settings import RegistrySettings, RegistrySettingsError
 
 PREFIX = "CODESESSIONS_"
@@ -144,6 +147,23 @@ def read_settings(kind: type[S], environment: Mapping[str, str] = os.environ) ->
     }
     settings = kind(**values)
     settings.check()
+    return settings
+
+
+def from_command_line(kind: type[S], program: str, description: str) -> S:
+    """Settings of a program from the environment, after its `--help`. Leaves with exit code 2 for what cannot be."""
+    argparse.ArgumentParser(
+        prog=program,
+        description=description,
+        epilog=describe(kind),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    ).parse_args()
+    try:
+        settings = read_settings(kind)
+    except SettingsError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(2)
+    logs.configure(settings.log_level, settings.log_format)
     return settings
 
 

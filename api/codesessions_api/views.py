@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import heapq
 import re
 from collections.abc import Callable
 from typing import Any
@@ -93,3 +94,14 @@ def read_cursor(text: str, is_name: Callable[[str], bool] = is_session_name) -> 
     if not _TIME.match(created) or not is_name(name):
         raise bad_parameter("cursor", "must be nextCursor of the page before, unchanged")
     return created, name
+
+
+def page_of(
+    items: list[Object], limit: int, cursor: str | None, is_name: Callable[[str], bool] = is_session_name
+) -> tuple[list[Object], str | None]:
+    """A page, newest first, and the next page's cursor, None for the last. Raises Problem 422."""
+    if cursor is not None:
+        after = read_cursor(cursor, is_name)
+        items = [item for item in items if order(item) < after]
+    page = heapq.nlargest(limit + 1, items, key=order)
+    return page[:limit], make_cursor(page[limit - 1]) if len(page) > limit else None

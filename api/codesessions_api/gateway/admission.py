@@ -33,6 +33,18 @@ class Visitor:
     expires: float | None = None
     since: float | None = None
 
+    def log_fields(self, request_id: str) -> dict[str, object]:
+        """Who this is, and for which session, as a line of the log has it."""
+        metadata = self.session["metadata"]
+        return {
+            "session": metadata["name"],
+            "namespace": metadata["namespace"],
+            "key": self.key[1] if self.key else None,
+            "userId": self.user_id,
+            "scope": ",".join(self.scope),
+            "requestId": request_id,
+        }
+
 
 class Admission:
     """Checks visitors against the caches."""

@@ -44,7 +44,7 @@ def exchange(request: Handshake, request_id: str, admission: Admission, master_k
         master_key, visitor.session, visitor.scope, visitor.user_id, now=now, key=visitor.key[1], since=visitor.since
     )
     if visitor.since is None:
-        _audit.info("ticket", extra={"fields": _fields(visitor, request_id)})
+        _audit.info("ticket", extra={"fields": {"verb": "ticket", "result": "ok", **visitor.log_fields(request_id)}})
     body = json.dumps(_document(visitor, text)).encode()
     headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "X-Request-Id": request_id}
     return plain(200, "application/json", body, headers)
@@ -69,18 +69,4 @@ def _document(visitor: Visitor, ticket: str) -> dict[str, Any]:
             "message": ready.get("message"),
             "exitCode": (session.get("status") or {}).get("exitCode"),
         },
-    }
-
-
-def _fields(visitor: Visitor, request_id: str) -> dict[str, object]:
-    metadata = visitor.session["metadata"]
-    return {
-        "verb": "ticket",
-        "result": "ok",
-        "session": metadata["name"],
-        "namespace": metadata["namespace"],
-        "key": visitor.key[1] if visitor.key else None,
-        "userId": visitor.user_id,
-        "scope": ",".join(visitor.scope),
-        "requestId": request_id,
     }

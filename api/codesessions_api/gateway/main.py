@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import signal
-import sys
 from pathlib import Path
 
 import uvloop
-from codesessions_kube import logs
 from codesessions_kube.client import KubeClient, connect
 from codesessions_kube.store import Key
 
 from codesessions_api.caches import Caches
 from codesessions_api.gateway.server import Gateway
-from codesessions_api.settings import GatewaySettings, SettingsError, describe, read_settings
+from codesessions_api.settings import GatewaySettings, from_command_line
 
 
 async def serve(settings: GatewaySettings, client: KubeClient, stop: asyncio.Event) -> None:
@@ -61,18 +58,9 @@ async def run(settings: GatewaySettings) -> None:
 
 def main() -> None:
     """Entry point. Exit code 2 for settings that cannot be."""
-    argparse.ArgumentParser(
-        prog="codesessions-gateway",
-        description="The PTY gateway of Code Sessions: WebSockets to terminals.",
-        epilog=describe(GatewaySettings),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    ).parse_args()
-    try:
-        settings = read_settings(GatewaySettings)
-    except SettingsError as error:
-        sys.stderr.write(f"error: {error}\n")
-        sys.exit(2)
-    logs.configure(settings.log_level, settings.log_format)
+    settings = from_command_line(
+        GatewaySettings, "codesessions-gateway", "The PTY gateway of Code Sessions: WebSockets to terminals."
+    )
     uvloop.run(run(settings))
 
 

@@ -236,7 +236,7 @@ class Gateway:
         """Until it ends by itself, the key stops to be good, or the gateway stops."""
         loop = asyncio.get_running_loop()
         cut: asyncio.Future[Cut] = loop.create_future()
-        fields = _fields(visitor, request_id)
+        fields = visitor.log_fields(request_id)
         _audit.info("attach", extra={"fields": {"verb": "attach", "result": "ok", **fields}})
         self._inside[cut] = visitor
         self._check_again(cut, visitor)  # the key may have changed while the sidecar was asked
@@ -283,18 +283,6 @@ async def _read(reader: asyncio.StreamReader) -> Handshake | None:
 def _cut(cut: asyncio.Future[Cut], code: int, reason: str) -> None:
     if not cut.done():
         cut.set_result((code, reason))
-
-
-def _fields(visitor: Visitor, request_id: str) -> dict[str, object]:
-    metadata = visitor.session["metadata"]
-    return {
-        "session": metadata["name"],
-        "namespace": metadata["namespace"],
-        "key": visitor.key[1] if visitor.key else None,
-        "userId": visitor.user_id,
-        "scope": ",".join(visitor.scope),
-        "requestId": request_id,
-    }
 
 
 def _tune(writer: asyncio.StreamWriter) -> None:
