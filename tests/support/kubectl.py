@@ -50,21 +50,17 @@ class Kubectl:
         self("wait", f"--for={condition}", what, f"--timeout={seconds}s")
 
     def describe(self, name: str) -> str:
-        """All that a person would look at when the session `name` does not do what it should."""
+        """All that a person would look at when the session `name` does not do what it should; the cause comes last."""
         pod = name.replace("cs-", "ws-", 1)
+        system = ("-n", "codesessions-system", "logs", "--prefix")
+        operator = self.tries(*system, "-l", "app.kubernetes.io/component=operator", "--tail=2000").stdout
         parts = [
-            self.tries("get", "codesession", name, "-o", "yaml"),
-            self.tries("describe", "pod", pod),
+            self.tries(*system, "-l", "app.kubernetes.io/name=codesessions", "--tail=20"),
             self.tries("logs", pod, "--all-containers", "--tail=40", "--prefix"),
-            self.tries("get", "events", "--sort-by=.lastTimestamp"),
-            self.tries(
-                "-n",
-                "codesessions-system",
-                "logs",
-                "-l",
-                "app.kubernetes.io/name=codesessions",
-                "--tail=40",
-                "--prefix",
-            ),
+            self.tries("describe", "pod", pod),
+            self.tries("get", "events", "--sort-by=.lastTimestamp", f"--field-selector=involvedObject.name={name}"),
+            self.tries("get", "codesession", name, "-o", "yaml"),
+            self.tries("get", "pod", pod, "-o", "jsonpath={.status}"),
         ]
-        return "\n".join(part.stdout + part.stderr for part in parts)
+        about = [line for line in operator.splitlines() if f"/{name}" in line][-20:]
+        return "\n".join([*(part.stdout + part.stderr for part in parts), *about])
