@@ -16,10 +16,12 @@ FOLDER = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything below this folder needs the cluster."""
+    """Everything below this folder needs the cluster, and has the time that one may take on a crowded machine."""
     for item in items:
         if FOLDER in item.path.parents:
             item.add_marker(pytest.mark.cluster)
+            if item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(400))
 
 
 @pytest.fixture(scope="session")

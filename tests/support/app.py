@@ -64,7 +64,7 @@ class App:
     def get(self) -> Object:
         return self._client.must("GET", f"/api/v1/apps/{self.id}")
 
-    def until_status(self, status: str, *, seconds: float = 60) -> Object:
+    def until_status(self, status: str, *, seconds: float = 120) -> Object:
         def probe() -> Object | None:
             found = self.get()
             return found if found["status"] == status else None

@@ -72,7 +72,7 @@ class HandSession:
             found = self.pod()
             return found["metadata"]["uid"] if found and found["metadata"]["uid"] != other_than else ""
 
-        uid: str = until(f"{self.name} has a pod", probe, seconds=30)
+        uid: str = until(f"{self.name} has a pod", probe, seconds=120)
         return uid
 
     def bind(self) -> None:

@@ -45,7 +45,7 @@ class Kubectl:
         items: list[dict[str, Any]] = json.loads(self("get", kind, "-o", "json", *words))["items"]
         return items
 
-    def wait(self, what: str, condition: str, *, seconds: int = 60) -> None:
+    def wait(self, what: str, condition: str, *, seconds: int = 120) -> None:
         """`kubectl wait --for=CONDITION WHAT`; DevError if it does not come."""
         self("wait", f"--for={condition}", what, f"--timeout={seconds}s")
 

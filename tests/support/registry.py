@@ -94,7 +94,7 @@ class RealRegistry:
                 stdout=log,
                 stderr=log,
             )
-        wait_until("the registry does not listen", self._listens, seconds=20, hint=str(self.folder))
+        wait_until("the registry does not listen", self._listens, seconds=120, hint=str(self.folder))
 
     def stop(self) -> None:
         """It can be started again, with what it has."""

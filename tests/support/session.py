@@ -13,7 +13,7 @@ from support.kubectl import Kubectl
 Object = dict[str, Any]
 
 
-def until(what: str, probe: Callable[[], Any], *, seconds: float = 60, every: float = 0.1) -> Any:
+def until(what: str, probe: Callable[[], Any], *, seconds: float = 120, every: float = 0.1) -> Any:
     """Probe until something true comes, and return it; AssertionError after `seconds`."""
     deadline = time.monotonic() + seconds
     while True:
@@ -76,7 +76,7 @@ class Session:
         self.seqs += [chunk["seq"] for chunk in answer["chunks"]]
         self.seen = answer["chunks"][-1]["seq"] if answer["chunks"] else self.seen
 
-    def read_until(self, marker: str, *, seconds: float = 60) -> str:
+    def read_until(self, marker: str, *, seconds: float = 120) -> str:
         """Read on until `marker` was seen; returns all that came meanwhile."""
         text, deadline = "", time.monotonic() + seconds
         while marker not in text:
@@ -87,7 +87,7 @@ class Session:
             text += "".join(chunk["text"] for chunk in self.page()["chunks"])
         return text
 
-    def run_out(self, *markers: str, seconds: float = 60) -> str:
+    def run_out(self, *markers: str, seconds: float = 120) -> str:
         """Read on until every marker was seen; returns all that came meanwhile."""
         text, deadline = "", time.monotonic() + seconds
         while not all(marker in text for marker in markers):
@@ -95,14 +95,14 @@ class Session:
             text += "".join(chunk["text"] for chunk in self.page()["chunks"])
         return text
 
-    def run(self, command: str, *, seconds: float = 60) -> str:
+    def run(self, command: str, *, seconds: float = 120) -> str:
         """Type a command and return what it printed."""
         token = f"{time.monotonic_ns():x}"
         self.type(f"echo be''gin{token}; {command}; echo e''nd{token}\n")
         text = self.read_until(f"end{token}", seconds=seconds)
         return text.partition(f"begin{token}")[2].partition(f"end{token}")[0].replace("\r\n", "\n").strip("\n")
 
-    def until_phase(self, *phases: str, seconds: float = 60) -> Object:
+    def until_phase(self, *phases: str, seconds: float = 120) -> Object:
         """Wait for a status of the REST API; returns the session."""
 
         def probe() -> Object | None:
@@ -112,7 +112,7 @@ class Session:
         result: Object = until(f"{self.id} is {' or '.join(phases)}", probe, seconds=seconds)
         return result
 
-    def until_reason(self, *reasons: str, seconds: float = 60) -> Object:
+    def until_reason(self, *reasons: str, seconds: float = 120) -> Object:
         """Wait for a reason of the Ready condition; returns the condition."""
 
         def probe() -> Object | None:
@@ -137,7 +137,8 @@ class Sessions:
         answer = self._client.must("POST", BASE, body, prefer="wait=60" if wait else None)
         session = self.adopt(answer["sessionId"])
         if wait:
-            assert answer["status"] == "running", answer
+            assert answer["status"] in {"creating", "running"}, answer
+            session.until_phase("running")
         return session
 
     def apply(self, name: str, **spec: Any) -> Session:
@@ -165,5 +166,5 @@ class Sessions:
         if self.names:
             self._kubectl("delete", "codesession", "--ignore-not-found", "--wait=false", *self.names)
             pods = [name.replace("cs-", "ws-", 1) for name in self.names]
-            self._kubectl("wait", "--for=delete", "--timeout=60s", *(f"pod/{pod}" for pod in pods))
+            self._kubectl("wait", "--for=delete", "--timeout=120s", *(f"pod/{pod}" for pod in pods))
         self.names.clear()

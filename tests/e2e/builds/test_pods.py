@@ -96,7 +96,7 @@ class Builds:
         security = {"runAsNonRoot": True, "runAsUser": 1000, "seccompProfile": {"type": "RuntimeDefault"}}
         spec = {"containers": [container], "securityContext": security, "volumes": [{"name": "tmp", "emptyDir": {}}]}
         self.kubectl.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec})
-        self.kubectl.wait(f"pod/{name}", "condition=Ready", seconds=60)
+        self.kubectl.wait(f"pod/{name}", "condition=Ready", seconds=120)
         self.pods.append(name)
         return name
 

@@ -102,7 +102,7 @@ def api(plane: ControlPlane, tmp_path: Path) -> Iterator[Callable[..., tuple[int
             connection.close()
 
     try:
-        wait_until("the API is not ready", lambda: ask("GET", "/readyz")[0] == 200, seconds=20, hint=str(tmp_path))
+        wait_until("the API is not ready", lambda: ask("GET", "/readyz")[0] == 200, seconds=120, hint=str(tmp_path))
         yield ask
     finally:
         process.terminate()
@@ -171,34 +171,34 @@ def play_kubelet(kubectl: Kubectl, pod: str) -> None:
 def test_the_operator_lives_with_what_it_may_do(plane: ControlPlane, kubectl: Kubectl, operator: Path) -> None:
     hint = str(operator)
     kubectl.apply(session("cs-one", ttlSecondsAfterFinished=1))
-    wait_until("there is no pod", lambda: uid_of_pod(kubectl, "ws-one") != "", seconds=30, hint=hint)
+    wait_until("there is no pod", lambda: uid_of_pod(kubectl, "ws-one") != "", seconds=120, hint=hint)
     first = uid_of_pod(kubectl, "ws-one")
     play_kubelet(kubectl, "ws-one")
-    wait_until("it does not run", lambda: phase(kubectl, "cs-one") == "Running", seconds=20, hint=hint)
+    wait_until("it does not run", lambda: phase(kubectl, "cs-one") == "Running", seconds=120, hint=hint)
     assert kubectl.get("networkpolicy", "codesessions-workspaces") is not None
     assert kubectl.get("pvc", "ws-one") is not None
 
     # A lost pod is replaced: by then Secret and claim are there already, and are looked at.
     kubectl("delete", "pod", "ws-one", "--wait=false")
     replaced = lambda: uid_of_pod(kubectl, "ws-one") not in {"", first}  # noqa: E731
-    wait_until("the pod is not replaced", replaced, seconds=30, hint=hint)
+    wait_until("the pod is not replaced", replaced, seconds=120, hint=hint)
 
     # Completed on request: the pod goes, and after its time the record too.
     kubectl("patch", "codesession", "cs-one", "--type=merge", "-p", json.dumps({"spec": {"state": "Completed"}}))
-    wait_until("the pod stays", lambda: kubectl.get("pod", "ws-one") is None, seconds=30, hint=hint)
-    wait_until("the record stays", lambda: kubectl.get("codesession", "cs-one") is None, seconds=30, hint=hint)
+    wait_until("the pod stays", lambda: kubectl.get("pod", "ws-one") is None, seconds=120, hint=hint)
+    wait_until("the record stays", lambda: kubectl.get("codesession", "cs-one") is None, seconds=120, hint=hint)
 
     # An App of an image takes no registry; a Build does, and says so.
     meta, image = {"name": "app-one"}, "registry.test/x@sha256:" + "0" * 64
     kubectl.apply({"apiVersion": API_VERSION, "kind": "App", "metadata": meta, "spec": {"image": image}})
     build = {"appName": "app-one", "sessionName": "cs-one"}
     kubectl.apply({"apiVersion": API_VERSION, "kind": "Build", "metadata": {"name": "bld-one"}, "spec": build})
-    wait_until("no Deployment", lambda: kubectl.get("deployment", "app-one") is not None, seconds=20, hint=hint)
+    wait_until("no Deployment", lambda: kubectl.get("deployment", "app-one") is not None, seconds=120, hint=hint)
     reason = "{.status.conditions[0].reason}"
     failed = lambda: kubectl("get", "build", "bld-one", "-o", f"jsonpath={reason}") == "RegistryNotConfigured"  # noqa: E731
-    wait_until("the Build goes on", failed, seconds=20, hint=hint)
+    wait_until("the Build goes on", failed, seconds=120, hint=hint)
 
-    wait_until("not all was asked for", lambda: done_by(plane, "operator") >= OPERATOR, seconds=20, hint=hint)
+    wait_until("not all was asked for", lambda: done_by(plane, "operator") >= OPERATOR, seconds=120, hint=hint)
     assert refused_to(plane, "operator") == set(), operator.read_text()
 
 

@@ -19,7 +19,7 @@ def test_an_operator_that_is_killed_goes_on(make: Make, kubectl: Kubectl, phase:
     app = make(f"killed-{phase}")
     app.session.run("head -c 80000000 /dev/urandom > large.bin; echo survived > index.html")
     build = app.start()
-    until(f"it is {phase}", lambda: app.build(build)["status"] == phase, seconds=60, every=0.02)
+    until(f"it is {phase}", lambda: app.build(build)["status"] == phase, seconds=120, every=0.02)
     system("delete", "pod", "-l", "app.kubernetes.io/component=operator", "--grace-period=0", "--force")
     found = app.ended(build, seconds=120)
     assert found["status"] == "succeeded", found["message"]
@@ -31,7 +31,7 @@ def test_a_build_pod_that_is_deleted_is_made_again(make: Make, kubectl: Kubectl)
     app.session.run("head -c 80000000 /dev/urandom > large.bin; echo again > index.html")
     build = app.start()
     name = build.replace("_", "-")
-    until("its pod is there", lambda: kubectl.get("pod", name), seconds=60, every=0.02)
+    until("its pod is there", lambda: kubectl.get("pod", name), seconds=120, every=0.02)
     kubectl("delete", "pod", name, "--grace-period=0", "--force", "--wait=false")
     found = app.ended(build, seconds=120)
     assert found["status"] == "succeeded", found["message"]

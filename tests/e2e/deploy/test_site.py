@@ -128,7 +128,7 @@ def test_an_app_is_made_of_an_image_by_kubectl_alone(make: Make, kubectl: Kubect
     metadata = {"name": "app-byimage"}
     kubectl.apply({"apiVersion": "codesessions.dev/v1alpha1", "kind": "App", "metadata": metadata, "spec": spec})
     try:
-        kubectl.wait("csapp/app-byimage", "condition=Ready", seconds=60)
+        kubectl.wait("csapp/app-byimage", "condition=Ready", seconds=120)
         assert "app-byimage" in kubectl("get", "apps.codesessions.dev")
     finally:
         kubectl("delete", "csapp", "app-byimage", "--wait=true")

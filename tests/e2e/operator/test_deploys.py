@@ -115,13 +115,13 @@ class Stage:
             return found if here else None
 
         try:
-            found: Object = until(f"{name} is {phase} {reason}", probe, seconds=30)
+            found: Object = until(f"{name} is {phase} {reason}", probe, seconds=120)
         except AssertionError as error:
             raise AssertionError(f"{error}; {json.dumps(self.status(kind, name), indent=1)}") from error
         return found
 
     def until_building(self, build: str) -> Object:
-        found: Object = until(f"{build} has a pod", lambda: self.kubectl.get("pod", build), seconds=30)
+        found: Object = until(f"{build} has a pod", lambda: self.kubectl.get("pod", build), seconds=120)
         return found
 
     def images(self, text: str) -> str:
@@ -162,7 +162,7 @@ class Stage:
             here = found and found["metadata"]["annotations"].get("codesessions.dev/revision") == str(revision)
             return found if here else None
 
-        found = until(f"the Deployment is at revision {revision}", probe, seconds=30)
+        found = until(f"the Deployment is at revision {revision}", probe, seconds=120)
         counts = dict.fromkeys(("replicas", "readyReplicas", "updatedReplicas", "availableReplicas"), 1)
         body = {"status": {"observedGeneration": found["metadata"]["generation"], **counts}}
         self.kubectl("patch", "deployment", APP, "--subresource=status", "--type=merge", "-p", json.dumps(body))
@@ -343,7 +343,7 @@ def test_a_lost_build_pod_is_made_again_three_times_at_most(stage: Stage) -> Non
         pod = until(
             "another pod",
             lambda: (found := stage.kubectl.get("pod", build)) and found["metadata"]["uid"] not in seen and found,
-            seconds=30,
+            seconds=120,
         )
         seen.add(pod["metadata"]["uid"])
         body = {"status": {"phase": "Failed", "reason": "Evicted", "message": "the node was low on disk"}}
@@ -360,11 +360,11 @@ def test_old_builds_go_with_what_they_left_in_the_registry(stage: Stage) -> None
     until("old builds are gone", lambda: [each["metadata"]["name"] for each in stage.kubectl.list("builds")] == kept)
     assert [each["number"] for each in stage.status("csapp", APP)["revisions"]] == [4, 5]
     for repository in ("sources", "logs", APP):
-        until(f"{repository} is swept", lambda name=repository: stage.tags(name) == kept, seconds=20)
+        until(f"{repository} is swept", lambda name=repository: stage.tags(name) == kept, seconds=120)
     stage.kubectl("delete", "csapp", APP)
     stage.kubectl("delete", "builds", "--all")
     for repository in ("sources", "logs", APP):
-        until(f"{repository} is empty", lambda name=repository: stage.tags(name) == [], seconds=20)
+        until(f"{repository} is empty", lambda name=repository: stage.tags(name) == [], seconds=120)
 
 
 def test_an_app_of_an_image_needs_no_build(stage: Stage, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from .conftest import ACCOUNT, Make, OperatorProcess, Start
 @pytest.fixture
 def operator(start: Start) -> OperatorProcess:
     found = start()
-    until("the operator leads", found.leads, seconds=30)
+    until("the operator leads", found.leads, seconds=120)
     return found
 
 
@@ -251,7 +251,7 @@ def test_time_limits(make: Make, kubectl: Kubectl) -> None:
     session = make("cs-limited", maxDurationSeconds=3, ttlSecondsAfterFinished=3)
     session.run()
     session.until_phase("Completed", "MaxDurationReached")
-    until("the record is gone", lambda: kubectl.get("codesession", session.name) is None, seconds=15)
+    until("the record is gone", lambda: kubectl.get("codesession", session.name) is None, seconds=120)
 
 
 @pytest.mark.usefixtures("operator")

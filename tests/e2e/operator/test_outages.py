@@ -30,7 +30,7 @@ def pods_made(plane: ControlPlane, name: str) -> int:
 def test_of_two_one_works_and_the_other_takes_over(start: Start, make: Make, plane: ControlPlane) -> None:
     first = leading(start())
     second = start()
-    until("the second one waits", lambda: "waits" in second.words, seconds=30)
+    until("the second one waits", lambda: "waits" in second.words, seconds=120)
     session = make("cs-two")
     uid = session.run()
     assert first.end(signal.SIGTERM) == 0
@@ -60,7 +60,7 @@ def test_one_whose_lease_is_taken_leaves(start: Start, plane: ControlPlane) -> N
     found = leading(start())
     patch = '{"spec":{"holderIdentity":"thief"}}'
     plane.kubectl(HOME)("patch", "lease", "codesessions-operator", "--type=merge", "-p", patch)
-    assert found.wait(seconds=20) == 1
+    assert found.wait(seconds=120) == 1
     assert "thief holds the lease" in found.words
     plane.kubectl(HOME)(
         "patch", "lease", "codesessions-operator", "--type=merge", "-p", '{"spec":{"holderIdentity":""}}'
@@ -115,7 +115,7 @@ def test_an_api_server_that_is_silent_ends_leadership_in_time(
     with FaultyProxy(port_of(plane)) as proxy:
         first = leading(start(port=proxy.port))
         proxy.swallow()
-        assert first.wait(seconds=20) == 1
+        assert first.wait(seconds=120) == 1
         second = leading(start())
         second.end()
 

@@ -98,7 +98,7 @@ def condition(session: HandSession) -> Object:
     return found
 
 
-def archived(session: HandSession, *, seconds: float = 60) -> Object:
+def archived(session: HandSession, *, seconds: float = 120) -> Object:
     try:
         found: Object = until("it is stored", lambda: session.status.get("transcript"), seconds=seconds)
     except AssertionError as error:
@@ -185,7 +185,7 @@ def test_a_pod_that_was_killed_is_read_from_its_volume_once_the_registry_is_ther
     until("it is said", lambda: condition(session).get("reason") == "RegistryUnavailable")
     assert session.pod() is None, "a pod that waits for the registry holds its place for nothing"
     registry.start()
-    other = until("there is a pod for the transcript", session.pod, seconds=60)
+    other = until("there is a pod for the transcript", session.pod, seconds=120)
     (container,) = other["spec"]["containers"]
     assert container["name"] == "archive"
     session.bind()

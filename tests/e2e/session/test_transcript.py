@@ -37,7 +37,7 @@ def read_all(client: Client, session: Session, *, raw: bool = False) -> tuple[li
         after = chunks[-1]["seq"]
 
 
-def archived(session: Session, *, seconds: float = 60) -> Object:
+def archived(session: Session, *, seconds: float = 120) -> Object:
     """Wait until its transcript is in the registry; returns the reference."""
 
     def probe() -> Object | None:
@@ -61,7 +61,7 @@ def digest(chunks: list[Object]) -> str:
     return hashlib.sha256("".join(each["text"] for each in chunks).encode()).hexdigest()
 
 
-def is_gone(kubectl: Kubectl, session: Session, *, seconds: float = 60) -> None:
+def is_gone(kubectl: Kubectl, session: Session, *, seconds: float = 120) -> None:
     until(f"pod {session.pod} is gone", lambda: kubectl.get("pod", session.pod) is None, seconds=seconds)
 
 

@@ -39,8 +39,8 @@ def test_the_address_of_a_session_is_a_terminal(
         page.type("clear; for i in $(seq 1 20); do echo line-$i; sleep 0.2; done")
         page.shown("line-5")
         kubectl(*SYSTEM, "delete", "pod", "-l", "app.kubernetes.io/component=gateway", "--wait=false")
-        page.shown("line-20", seconds=60)
-        page.state("Connected", seconds=60)
+        page.shown("line-20", seconds=120)
+        page.state("Connected", seconds=120)
         shown = [line for line in page.lines() if line.startswith("line-")]
         assert shown == [f"line-{number}" for number in range(1, 21)]
 
@@ -48,7 +48,7 @@ def test_the_address_of_a_session_is_a_terminal(
         page.state("Completed")
         session.until_phase("completed")
         page.page.reload()
-        page.state("Completed", seconds=30)
+        page.state("Completed", seconds=120)
         expect(page.page.locator("#panel-heading")).to_have_text("The session has ended with exit code 7")
         assert not [url for url in page.asked if access.api_key in url]
     finally:
