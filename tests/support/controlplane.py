@@ -111,7 +111,7 @@ class ControlPlane:
         kubectl = self.kubectl()
         ready = lambda: kubectl.tries("get", "--raw", "/readyz").returncode == 0  # noqa: E731
         wait_until("the API server is not ready", ready, seconds=120, hint=str(self.folder))
-        wait_until("there is no namespace default", lambda: kubectl.get("namespace", "default") is not None, seconds=120)
+        wait_until("there is no namespace default", lambda: kubectl.get("namespace", "default") is not None, seconds=90)
 
     def stop(self) -> None:
         """The API server first: etcd waits for its clients."""
