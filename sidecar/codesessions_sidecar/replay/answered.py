@@ -1,6 +1,7 @@
 """Which sequences a terminal answers, or acts on outside itself. Pure.
 
-Sources: xterm's ctlseqs.txt, kitty's protocol extensions, iTerm2's proprietary codes, ConEmu's OSC 9, VT510.
+Sources: xterm's ctlseqs.txt, kitty's protocol extensions, iTerm2's proprietary codes, ConEmu's OSC 9, VT510, urxvt(7),
+mintty's CtrlSeqs.
 """
 
 from __future__ import annotations
@@ -9,12 +10,15 @@ import re
 from enum import Enum
 
 _CSI = re.compile(rb"([<=>?]*)([0-9:;]*)([ -/]*)([@-~])")
-_CONTROLS = bytes([*range(0x18), 0x19, *range(0x1C, 0x20), 0x7F])
+_PASSED_OVER = bytes([*range(0x18), 0x19, *range(0x1C, 0x20), *range(0x7F, 0x100)])
+"""Control characters, and bytes that are no UTF-8: xterm.js takes a sequence for what it is without them."""
 _ANSWERED = frozenset(
     # DA1 to DA3; DSR, CPR; DECREQTPARM; DECRQM; XTVERSION; kitty keyboard; XTSMGRAPHICS; DECRQCRA; DECRQPSR
     (b"c >c =c n ?n x $p ?$p >q ?u ?S *y $w " +
-    # DECRQLP; DECRQUPSS; DECRQTSR; DECRQDE; DECRQPKFM; XTQMODKEYS; XTREPORTSGR; XTTITLEPOS; macros; printing
-    b"'| &u $u \"v +x ?m #| #S *z i ?i").split()
+    # DECRQLP; DECRQUPSS; DECRQTSR; DECRQKT; DECRQDE; DECRQPKFM; XTQMODKEYS; XTQFMTKEYS; XTREPORTSGR; XTREPORTCOLORS
+    b"'| &u $u ,u \"v +x ?m ?g #| #R " +
+    # XTTITLEPOS; macros; printing
+    b"#S *z i ?i").split()
 )  # fmt: skip
 _KEPT_WINDOW_OPERATIONS = (b"22", b"23")
 """Push and pop the title; all others report, or move and size the window."""
@@ -22,12 +26,16 @@ REPORTING_MODES = (1004, 2048)
 """Focus events and in-band sizes: a terminal sends a report when these are set."""
 _ACTIONS = frozenset((3, 51, 52, 60, 61, 99, 777, 5522))
 """X properties, calls into the editor, clipboard, features (a query), notifications, clipboard."""
-_COLOURS = frozenset((4, 5, 21, 22, 50, *range(10, 20)))
-"""Set or, with "?", ask for colours, pointer and font."""
+_ASKING = frozenset(
+    (4, 5, *range(10, 20), 21, 22, 39, 49, 50, 176, *range(701, 709), *range(710, 714), 7704, 7770, 7771)
+)
+"""Set or, with "?", ask for colours, pointer, font; foot: the window's name; rxvt, mintty: locale, version, glyphs."""
 _ITERM_KEPT = (b"SetMark", b"CurrentDir=", b"RemoteHost=", b"ShellIntegrationVersion=", b"SetUserVar=")
 _DCS = re.compile(rb"([0-?]*)([ -/]*)([@-~]?)")
 _DCS_ANSWERED = frozenset((b"$q", b"+q", b"+Q", b"@"))
 """DECRQSS, XTGETTCAP, XTGETXRES, kitty's remote control."""
+_CONVERSATIONS = frozenset((b"1000", b"2000", b"2001"))
+"""tmux's control mode, iTerm2's SSH integration: the terminal types commands from here on."""
 
 
 class Verdict(Enum):
@@ -45,7 +53,7 @@ def controls_of(sequence: bytes) -> bytes:
 
 def csi(body: bytes) -> tuple[bool, list[int], bool]:
     """Of what follows CSI: whether it is answered; reporting modes it sets or resets, and which of both."""
-    found = _CSI.fullmatch(body.translate(None, _CONTROLS))
+    found = _CSI.fullmatch(body.translate(None, _PASSED_OVER))
     if found is None:
         return False, [], False
     prefix, parameters, intermediates, final = found.groups()
@@ -60,14 +68,14 @@ def csi(body: bytes) -> tuple[bool, list[int], bool]:
 
 def without_reporting_modes(body: bytes) -> bytes:
     """A sequence that sets modes without those that report; empty if nothing is left."""
-    clean = body.translate(None, _CONTROLS)
+    clean = body.translate(None, _PASSED_OVER)
     words = [word for word in clean[1:-1].split(b";") if not (word.isdigit() and int(word[:9]) in REPORTING_MODES)]
     return b"\x1b[?" + b";".join(words) + clean[-1:] if words else b""
 
 
 def osc(body: bytes, *, whole: bool) -> Verdict:
     """Of an operating system command: what follows OSC, without its end."""
-    clean = body.translate(None, _CONTROLS)
+    clean = body.translate(None, _PASSED_OVER)
     word, semicolon, rest = clean.partition(b";")
     if not word.isdigit():
         return Verdict.WAIT if not clean and not whole else Verdict.KEEP
@@ -76,7 +84,7 @@ def osc(body: bytes, *, whole: bool) -> Verdict:
     number = int(word[:9])
     if number in _ACTIONS:
         return Verdict.DROP
-    if number in _COLOURS:
+    if number in _ASKING:
         if b";?" in clean or b"=?" in clean:
             return Verdict.DROP
         return Verdict.KEEP if whole else Verdict.WAIT
@@ -104,13 +112,13 @@ def _iterm(rest: bytes, *, whole: bool) -> Verdict:
 
 def dcs(body: bytes, *, whole: bool) -> Verdict:
     """Of a device control string: what follows DCS, without its end."""
-    found = _DCS.match(body.translate(None, _CONTROLS))
+    found = _DCS.match(body.translate(None, _PASSED_OVER))
     assert found is not None  # noqa: S101 - it matches nothing, too
     parameters, intermediates, final = found.groups()
     if not final:
-        return Verdict.KEEP if whole or found.end() < len(body.translate(None, _CONTROLS)) else Verdict.WAIT
-    tmux_control_mode = final == b"p" and not intermediates and parameters == b"1000"
-    return Verdict.DROP if intermediates + final in _DCS_ANSWERED or tmux_control_mode else Verdict.KEEP
+        return Verdict.KEEP if whole or found.end() < len(body.translate(None, _PASSED_OVER)) else Verdict.WAIT
+    conversation = final == b"p" and not intermediates and parameters in _CONVERSATIONS
+    return Verdict.DROP if intermediates + final in _DCS_ANSWERED or conversation else Verdict.KEEP
 
 
 def apc(body: bytes, *, whole: bool) -> Verdict | bytes:
@@ -118,12 +126,13 @@ def apc(body: bytes, *, whole: bool) -> Verdict | bytes:
 
     Bytes: what to put in place of `body`.
     """
-    if not body.startswith(b"G"):
-        return Verdict.KEEP if body or whole else Verdict.WAIT
     control, semicolon, rest = body.partition(b";")
+    clean = control.translate(None, _PASSED_OVER)
+    if not clean.startswith(b"G"):
+        return Verdict.KEEP if clean or semicolon or whole else Verdict.WAIT
     if not semicolon and not whole:
         return Verdict.WAIT
-    keys = dict(word.partition(b"=")[::2] for word in control[1:].split(b","))
+    keys = dict(word.partition(b"=")[::2] for word in clean[1:].split(b","))
     if keys.get(b"a") == b"q":
         return Verdict.DROP
     if keys.get(b"q") == b"2" or not (b"i" in keys or b"I" in keys):

@@ -2,7 +2,8 @@
 
 Only what both sides need: where a sequence begins, and whether it is all there. An introducer aborts what was begun
 before it, so nothing inside a sequence is ever an introducer, and the last one decides. C1 controls count in their
-UTF-8 form (U+009B is C2 9B); a bare byte 9B is no character here.
+UTF-8 form (U+009B is C2 9B); a bare byte 9B is no character here. What is no ASCII ends a sequence (`BROKEN`), or,
+where it is no UTF-8 either, is passed over: terminals differ.
 """
 
 from __future__ import annotations
@@ -18,17 +19,20 @@ OSC_BODY = rb"(?:[^\x07\x18\x1a\x1b\xc2]|\xc2(?![\x80-\x9f]|\Z))*+"
 STRING_BODY = rb"(?:[^\x18\x1a\x1b\xc2]|\xc2(?![\x80-\x9f]|\Z))*+"
 ABORT = rb"(?=[\x18\x1a]|\x1b[^\\]|\xc2[\x80-\x9b\x9d-\x9f])"
 ST = rb"\x1b\\|\xc2\x9c"
+BROKEN = INTERMEDIATES + rb"(?=[\x80-\xc1\xc3-\xff]|\xc2(?![\x80-\x9f]|\Z))"
+"""The end of a control sequence, or of an escape sequence, behind which stands what cannot be part of it."""
 C1 = re.compile(rb"\xc2[\x90\x98\x9a\x9b\x9d-\x9f]")
 STRINGS = b"]P_^X"
 """What follows ESC in the introducers of OSC, DCS, APC, PM and SOS."""
 END_OF_OSC = re.compile(rb"\x07|" + ST + rb"|" + ABORT)
 END_OF_STRING = re.compile(ST + rb"|" + ABORT)
+END_OF_CSI = re.compile(rb"[@-~]|(?=[\x18\x1a\x1b\x80-\xff])")
 _KIND = re.compile(ESC + rb"[^" + CONTROLS + rb"]")
 _UNFINISHED = re.compile(
-    rb"(?:" + ESC + rb"\[|\xc2\x9b)" + PARAMETERS + INTERMEDIATES + rb"\Z"
+    rb"(?:" + ESC + rb"\[|\xc2\x9b)" + PARAMETERS + INTERMEDIATES + rb"\xc2?\Z"
     rb"|(?:" + ESC + rb"\]|\xc2\x9d)" + OSC_BODY + rb"(?:\x1b|\xc2)?\Z"
     rb"|(?:" + ESC + rb"[P_^X]|\xc2[\x90\x98\x9e\x9f])" + STRING_BODY + rb"(?:\x1b|\xc2)?\Z"
-    rb"|\x1b" + INTERMEDIATES + rb"\Z|\xc2\Z"
+    rb"|\x1b" + INTERMEDIATES + rb"\xc2?\Z|\xc2\Z"
 )
 
 
@@ -59,14 +63,16 @@ def unfinished(data: bytes) -> int:
     last = last_introducer(data)
     if last < 0:
         return len(data)
-    if last == len(data) - 1:  # perhaps the first half of the end of a string
+    if last == len(data) - 1:  # perhaps the first half of the end of a string, or of what breaks a sequence
         before = last_introducer(data, last)
-        if before >= 0 and split(data[before:])[0] in STRINGS and _UNFINISHED.match(data, before):
+        if before >= 0 and _UNFINISHED.match(data, before):
             return before
         return last
     return last if _UNFINISHED.match(data, last) else len(data)
 
 
-def end_of(string: int) -> re.Pattern[bytes]:
-    """What ends a string of this kind."""
-    return END_OF_OSC if string == 0x5D else END_OF_STRING
+def end_of(kind: int) -> re.Pattern[bytes]:
+    """What ends a string, or control sequence, of this kind."""
+    if kind not in STRINGS or not kind:
+        return END_OF_CSI
+    return END_OF_OSC if kind == 0x5D else END_OF_STRING

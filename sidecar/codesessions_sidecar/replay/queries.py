@@ -1,7 +1,8 @@
 """Takes out of old output what would make a terminal answer, or act outside itself, and nothing else.
 
 It is fed in parts of any size and gives the same in all cases. What might become a question is held back until that is
-known. Where the taking out would join what stood before with what follows, an ST is left, which ends what was begun.
+known. Where the taking out would join what stood before with what follows, an ST is left, which ends what was begun;
+so too where what is no ASCII breaks a sequence off.
 Of mode settings only those go that report when set (`modes_on` has them).
 """
 
@@ -23,18 +24,21 @@ from codesessions_sidecar.replay.answered import (
 MAX_HELD = 64 << 10
 """Bytes that are held back at most; a sequence that is longer and still undecided goes."""
 _CUT = b"\x1b\\"
+_NOT_FINAL = bytes([*range(0x40), 0x7F])
 _CSI = (
-    grammar.PARAMETERS + grammar.INTERMEDIATES + rb"[cnxpqtuSywvi|z]"
-    rb"|[" + grammar.CONTROLS + rb"]*+\?" + grammar.PARAMETERS + rb"[mhl]"
+    grammar.PARAMETERS + grammar.INTERMEDIATES + rb"[cnxpqtuRSywvi|z]"
+    rb"|[" + grammar.CONTROLS + rb"]*+\?" + grammar.PARAMETERS + rb"[mhlg]"
+    rb"|" + grammar.PARAMETERS + grammar.BROKEN
 )  # fmt: skip
 _OSC = grammar.OSC_BODY + rb"(?:\x07|" + grammar.ST + rb"|" + grammar.ABORT + rb")"
 _STRING = grammar.STRING_BODY + rb"(?:" + grammar.ST + rb"|" + grammar.ABORT + rb")"
 _USUAL = re.compile(
-    grammar.ESC + rb"(?:\[(?:" + _CSI + rb")|\]" + _OSC + rb"|[P_^X]" + _STRING + rb"|[Zc])"
+    grammar.ESC + rb"(?:\[(?:" + _CSI + rb")|\]" + _OSC + rb"|[P_^X]" + _STRING + rb"|[Zc]|" + grammar.BROKEN + rb")"
 )  # fmt: skip
 _ANY = re.compile(
     rb"[\x05\x18]|(?:" + grammar.ESC + rb"\[|\xc2\x9b)(?:" + _CSI + rb")|(?:" + grammar.ESC + rb"\]|\xc2\x9d)" + _OSC +
-    rb"|(?:" + grammar.ESC + rb"[P_^X]|\xc2[\x90\x98\x9e\x9f])" + _STRING + rb"|" + grammar.ESC + rb"[Zc]|\xc2\x9a"
+    rb"|(?:" + grammar.ESC + rb"[P_^X]|\xc2[\x90\x98\x9e\x9f])" + _STRING + rb"|" + grammar.ESC + rb"(?:[Zc]|" +
+    grammar.BROKEN + rb")|\xc2\x9a"
 )  # fmt: skip
 """With ENQ, C1 controls, and CAN: behind two asterisks ZMODEM begins, which the client of ttyd answers."""
 _END = re.compile(rb"(?:\x07|\x1b\\|\xc2\x9c)?\Z")
@@ -137,6 +141,8 @@ class QueryFilter:
             return b""
         which, start = grammar.split(sequence)
         body = sequence[start:]
+        if which < 0x30 or (which == 0x5B and not body[-1:].strip(_NOT_FINAL)):
+            return sequence.replace(b"\x05", b"") + _CUT  # broken: else it would go on for who passes that over
         if which == 0x5B:
             return self._csi(sequence, body)
         if which == 0x63:  # RIS
@@ -163,7 +169,10 @@ class QueryFilter:
         """A sequence that is not all there."""
         which, start = grammar.split(data)
         if not which or which not in grammar.STRINGS:
-            self._held = data if len(data) < MAX_HELD else b""
+            self._held = data
+            if len(data) >= MAX_HELD:
+                self._held = b""
+                self.drop(which)
             return b""
         inner = data[:-1] if data[-1] in b"\x1b\xc2" and len(data) > start else data
         verdict = _string(which, inner[start:], whole=False)

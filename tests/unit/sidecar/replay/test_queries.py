@@ -12,13 +12,19 @@ QUERIES = [
     *(CSI + body for body in (b"c", b"0c", b">c", b">0c", b"=c", b"5n", b"6n", b"?6n", b"?996n", b"x", b"1x")),
     *(CSI + body for body in (b"4$p", b"?2004$p", b">q", b">0q", b"?u", b"?1;1;0S", b"1;1;1*y", b"1$w", b"'|")),
     *(CSI + body for body in (b"11t", b"18t", b"21t", b"8;24;80t", b"2t", b"?4m", b"&u", b"1$u", b"i", b"5i")),
+    *(CSI + body for body in (b"#R", b"?1g", b"1,u")),
     *(b"\x1b]" + body + b"\x07" for body in (b"4;1;?", b"10;?", b"11;?", b"12;?", b"010;?", b"4;0;1;1;?", b"21;f=?")),
     *(b"\x1b]" + body + b"\x1b\\" for body in (b"52;c;aGk=", b"52;c;?", b"60", b"777;notify;a", b"9;hello", b"99;;x")),
+    *(b"\x1b]" + body + b"\x07" for body in (b"39;?", b"176;?", b"702;?", b"710;?", b"7770;?")),
     *(b"\x1b]1337;" + body + b"\x07" for body in (b"ReportCellSize", b"Copy=:aGk=", b"File=name=eA==:aGk=")),
     b"\x1bP$qm\x1b\\",
     b"\x1bP+q544e\x1b\\",
     b"\x1bP@kitty-cmd{}\x1b\\",
     b"\x1bP1000p%begin\x1b\\",
+    b"\x1bP2000p\x1b\\",
+    b"\x1b]1\xbc1;?\x07",
+    b"\x1bP$\xe0q\x1b\\",
+    b"\x1b_\xffGa=q,i=1;AAAA\x1b\\",
     b"\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\",
     b"\x1bZ",
     b"\x05",
@@ -71,6 +77,7 @@ PIECES = [
         b"$q",
     ),
     *(b"Ga=q,i=1;", b"Gi=1;AA", b"1337;", b"File=inline=1:", b"1004h", b"?2004;1004h", b"**", b"\x18B00", b"Z", b"$q"),
+    *(b"\xbc", b"\xe2", b"\xff", b"\xf0\x9f", b"\xef\xbb\xbf", b"#R", b"?g"),
 ]
 
 
@@ -119,6 +126,24 @@ def test_what_is_taken_out_joins_nothing_to_a_new_query(before: bytes, after: by
     once = shown(before + b"\x1b[5n" + after)
     assert once == before + b"\x1b\\" + after
     assert shown(once) == once
+
+
+@pytest.mark.parametrize("bad", [b"\xbc", b"\xe0", b"\xf0\x80\x82\x9b", b"\x9b", b"\xc2\xff", b"\xef\xbb\xbf", b"\xc3"])
+@pytest.mark.parametrize(
+    ("begun", "rest"), [(b"\x1b", b"[6n"), (b"\x1b[", b"6n"), (b"\x1b[6", b"n"), (b"\xc2\x9b6", b"n")]
+)
+def test_a_sequence_that_is_broken_stays_so_also_for_who_passes_over_what_is_no_text(
+    begun: bytes, bad: bytes, rest: bytes
+) -> None:
+    """xterm.js takes bytes that are no UTF-8, and byte order marks, for nothing at all."""
+    assert shown(begun + bad + rest) == begun + b"\x1b\\" + bad + rest
+    assert shown(*(bytes([byte]) for byte in begun + bad + rest)) == begun + b"\x1b\\" + bad + rest
+
+
+def test_a_control_sequence_without_end_goes_to_its_end() -> None:
+    made, part = QueryFilter(), b"0;" * 20_000
+    assert made.feed(b"a\x1b[" + part) + made.feed(part) + made.feed(part + b"6n") + made.feed(b"b") == b"ab"
+    assert not made.dropping
 
 
 def test_zmodem_does_not_begin() -> None:
