@@ -1,4 +1,4 @@
-"""Sees to it that a namespace with sessions has its NetworkPolicy, once an hour at most."""
+"""Sees to it that a namespace with sessions has its NetworkPolicies, also where somebody took them away."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from codesessions_kube.client import KubeClient
 from codesessions_kube.errors import ForbiddenError, InvalidError, KubeError, NotFoundError
 from codesessions_kube.kinds import ENDPOINT_SLICE, NETWORK_POLICY
 
-from codesessions_operator.desired.policy import policy
+from codesessions_operator.desired.policy import policies
 from codesessions_operator.errors import WaitingError
 from codesessions_operator.settings import Settings
 
-EVERY_SECONDS = 3600.0
+EVERY_SECONDS = 300.0
+"""They are written again after so long."""
 Bodies = Callable[[str, Settings, Sequence[str]], list[dict[str, Any]]]
 """From namespace, settings and addresses of the API server to policies."""
 _log = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ class NetworkPolicies:
 
     def __init__(self, client: KubeClient, settings: Settings, bodies: Bodies | None = None) -> None:
         self._client, self._settings = client, settings
-        self._bodies = bodies or (lambda *known: [policy(*known)])
+        self._bodies = bodies or policies
         self._done: dict[str, float] = {}
 
     async def ensure(self, namespace: str) -> None:

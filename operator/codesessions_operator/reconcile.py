@@ -86,11 +86,20 @@ class Reconciler:
             plan = self._wait(key, blocked(observed, error.reason, error.message))
         else:
             self._blocked.pop(key, None)
+        if pod is not None and not plan.phase.finished:
+            await self._keep_policies(key[0])
         if Action.DELETE_SESSION not in plan.actions:
             await self._write_down(resource, observed, plan, pod)
             if self._archiver is not None and plan.archived is not None and plan.archived.reason in FINAL:
                 self._archiver.forget(key)
         return plan.again
+
+    async def _keep_policies(self, namespace: str) -> None:
+        """What an upgrade brings is for workspaces that run, too, and what somebody took away is put back."""
+        try:
+            await self._policies.ensure(namespace)
+        except WaitingError as error:
+            _log.warning("%s: %s", namespace, error.message)
 
     def _wait(self, key: Key, plan: Plan) -> Plan:
         """Try again after a growing delay."""

@@ -48,6 +48,9 @@ class Settings:
     workspace_memory_request: str = setting("64Mi", "where a session says nothing", kind="quantity")
     workspace_cpu_limit: str = setting("1", "where a session says nothing", kind="quantity")
     workspace_memory_limit: str = setting("1Gi", "where a session says nothing", kind="quantity")
+    workspace_disk_limit: str = setting(
+        "4Gi", "of what a workspace writes outside its volume, where a session says nothing", kind="quantity"
+    )
     egress: str = setting(
         "0.0.0.0/0,::/0", "networks workspaces may reach, separated by commas; empty: DNS alone", kind="networks"
     )
@@ -55,6 +58,18 @@ class Settings:
         "169.254.0.0/16,fe80::/10,fd00:ec2::254/128",
         "networks they may not, whatever EGRESS says; the API server's addresses are added",
         kind="networks",
+    )
+    egress_private: str = setting(
+        "false",
+        "whether a wide network of EGRESS, APPS_EGRESS or BUILD_EGRESS includes the private ones; one that is named"
+        " itself is always reached",
+        kind="true|false",
+    )
+    default_deny: str = setting(
+        "true", "deny all traffic of the other pods in namespaces of organisations", kind="true|false"
+    )
+    host_users: str = setting(
+        "true", "whether workspaces have the node's user ids; false: a user namespace each", kind="true|false"
     )
     registry_url: str = setting("", "OCI registry; with one, transcripts outlive their pods (see below)")
     archive_seconds: str = setting(
@@ -132,6 +147,8 @@ def _complaint(value: str, kind: str) -> str:
         return "" if re.fullmatch(QUANTITY_PATTERN, value) else "must be a quantity, for instance 500m, 2 or 1Gi"
     if kind == "words":
         return "" if _words(value) is not None else 'must be a JSON object of texts, for instance {"A": "b"}'
+    if kind == "peers":
+        return "" if _is_peers(value) else "must be a JSON list of NetworkPolicyPeers"
     if kind == "seconds":
         good = value.isascii() and value.isdigit() and len(value) < 9
         return "" if good else "must be a whole number of seconds"
@@ -151,6 +168,14 @@ def _words(value: str) -> dict[str, str] | None:
         return None
     good = isinstance(found, dict) and all(isinstance(each, str) for each in found.values())
     return found if good else None
+
+
+def _is_peers(value: str) -> bool:
+    try:
+        found = json.loads(value or "[]")
+    except ValueError:
+        return False
+    return isinstance(found, list) and all(isinstance(each, dict) for each in found)
 
 
 def names_of(text: str) -> tuple[str, ...]:

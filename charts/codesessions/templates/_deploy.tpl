@@ -21,6 +21,8 @@
   "APPS_CPU_LIMIT" (toString $apps.resources.limits.cpu)
   "APPS_MEMORY_LIMIT" (toString $apps.resources.limits.memory)
   "APPS_EGRESS" (join "," $apps.egress.allow)
+  "APPS_INGRESS_FROM" (toJson ($apps.ingressFrom | default list))
+  "APPS_RUNTIME_CLASS" ($apps.runtimeClassName | default "")
   "APPS_PULL_SECRETS" (join "," $pull)
   "BUILD_IMAGE" ($build.image | default (include "codesessions.image" (dict "root" . "image" .Values.images.platform)))
   "BUILD_RUNTIME_IMAGES" (toJson $runtime)

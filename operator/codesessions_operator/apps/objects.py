@@ -111,6 +111,8 @@ def deployment(app: Application, revision: Revision, settings: AppSettings, pull
     secrets += [secret.to_dict() for secret in spec.image_pull_secrets or ()]
     if secrets:
         pod["imagePullSecrets"] = secrets
+    if settings.apps_runtime_class:
+        pod["runtimeClassName"] = settings.apps_runtime_class
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",

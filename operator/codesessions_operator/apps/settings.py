@@ -30,6 +30,10 @@ class AppSettings:
     apps_cpu_limit: str = setting("1", "where an App says nothing", kind="quantity")
     apps_memory_limit: str = setting("512Mi", "where an App says nothing", kind="quantity")
     apps_egress: str = setting("0.0.0.0/0,::/0", "networks applications may reach", kind="networks")
+    apps_ingress_from: str = setting(
+        "[]", "who may reach applications: NetworkPolicyPeers, JSON; none: everybody", kind="peers"
+    )
+    apps_runtime_class: str = setting("", "RuntimeClass of applications")
     apps_pull_secrets: str = setting("", "names of pull secrets in tenant namespaces, separated by commas")
     build_image: str = setting("", "image of the builder program")
     build_runtime_images: str = setting("{}", "base images in the registry: static, python, node; JSON", kind="words")

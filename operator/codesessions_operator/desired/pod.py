@@ -23,6 +23,8 @@ GRACE_SECONDS = 10
 LINGER_SECONDS = 60
 """How long the sidecar waits, where there is a registry, for somebody to take the transcript of a shell that ended."""
 SIDECAR, WORKSPACE = "pty", "workspace"
+DISK = "ephemeral-storage"
+"""What a container writes outside its volumes, and its log (Kubernetes: local ephemeral storage)."""
 
 _CONFINED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
@@ -46,9 +48,9 @@ def pod(session: Session, settings: Settings) -> dict[str, Any]:
             "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "initContainers": [_sidecar(session, settings)],
+        "initContainers": [_sidecar(session, workspace, settings)],
         "containers": [_workspace(session, workspace, settings)],
-        "volumes": _volumes(session, workspace),
+        "volumes": _volumes(session, workspace, settings),
     }
     optional = {
         "runtimeClassName": workspace.runtime_class_name or settings.runtime_class,
@@ -57,12 +59,16 @@ def pod(session: Session, settings: Settings) -> dict[str, Any]:
         "imagePullSecrets": pull_secrets,
     }
     spec.update({name: value for name, value in optional.items() if value})
+    if settings.host_users == "false":
+        spec["hostUsers"] = False  # user ids of its own: who gets out of the container is nobody on the node
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata(session), "spec": spec}
 
 
-def _volumes(session: Session, workspace: Workspace) -> list[dict[str, Any]]:
-    ephemeral = workspace.storage is not None and workspace.storage.ephemeral
-    data = {"emptyDir": {}} if ephemeral else {"persistentVolumeClaim": {"claimName": session.child}}
+def _volumes(session: Session, workspace: Workspace, settings: Settings) -> list[dict[str, Any]]:
+    size = ephemeral_size(workspace, settings)
+    data: dict[str, Any] = {"persistentVolumeClaim": {"claimName": session.child}}
+    if size is not None:
+        data = {"emptyDir": {"sizeLimit": size}}
     return [
         {"name": "run", "emptyDir": {"medium": "Memory", "sizeLimit": "8Mi"}},
         {"name": "data", **data},
@@ -70,11 +76,24 @@ def _volumes(session: Session, workspace: Workspace) -> list[dict[str, Any]]:
     ]
 
 
-def _sidecar(session: Session, settings: Settings) -> dict[str, Any]:
+def ephemeral_size(workspace: Workspace, settings: Settings) -> str | int | None:
+    """The size of a workspace's ephemeral volume; None for a claim."""
+    storage = workspace.storage
+    if storage is None or not storage.ephemeral:
+        return None
+    return storage.size if storage.size is not None else settings.storage_size
+
+
+def _sidecar(session: Session, workspace: Workspace, settings: Settings) -> dict[str, Any]:
     health = {"httpGet": {"path": "/healthz", "port": SIDECAR}}
     env = {"CODESESSIONS_SESSION_ID": session_id(session.name), "CODESESSIONS_SESSION_UID": session.uid}
     if settings.registry_url:
         env["CODESESSIONS_LINGER_SECONDS"] = str(LINGER_SECONDS)
+    requests: dict[str, str | int] = {"cpu": "5m", "memory": "32Mi"}
+    limits: dict[str, str | int] = {"cpu": "1", "memory": "128Mi"}
+    size = ephemeral_size(workspace, settings)
+    if size is not None:  # a pod's limit is the sum of its containers', and its ephemeral volumes count
+        requests[DISK], limits[DISK] = 0, size
     return {
         "name": SIDECAR,
         "image": settings.sidecar_image,
@@ -87,10 +106,7 @@ def _sidecar(session: Session, settings: Settings) -> dict[str, Any]:
         "readinessProbe": {**health, "periodSeconds": 2, "timeoutSeconds": 2},
         "livenessProbe": {**health, "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 6},
         "securityContext": {**_CONFINED, "readOnlyRootFilesystem": True},
-        "resources": {
-            "requests": {"cpu": "5m", "memory": "32Mi"},
-            "limits": {"cpu": "1", "memory": "128Mi"},
-        },
+        "resources": {"requests": requests, "limits": limits},
         "volumeMounts": [
             {"name": "run", "mountPath": RUN_DIR},
             {"name": "data", "mountPath": DATA_DIR, "subPath": "terminal"},
@@ -104,8 +120,13 @@ def _workspace(session: Session, workspace: Workspace, settings: Settings) -> di
     requests: dict[str, str | int] = {
         "cpu": settings.workspace_cpu_request,
         "memory": settings.workspace_memory_request,
+        DISK: 0,  # a limit, not a claim: nodes are not fuller for it
     }
-    limits: dict[str, str | int] = {"cpu": settings.workspace_cpu_limit, "memory": settings.workspace_memory_limit}
+    limits: dict[str, str | int] = {
+        "cpu": settings.workspace_cpu_limit,
+        "memory": settings.workspace_memory_limit,
+        DISK: settings.workspace_disk_limit,
+    }
     if workspace.resources is not None:
         if workspace.resources.limits:
             limits |= workspace.resources.limits

@@ -11,6 +11,7 @@ from codesessions_crds.credentials import workspace_key
 from codesessions_kube.errors import ForbiddenError, InvalidError, KubeError, UnavailableError
 from codesessions_kube.kinds import CLAIM, CODE_SESSION, ENDPOINT_SLICE, EVENT, NETWORK_POLICY, POD, SECRET
 from codesessions_kube.store import Key, ObjectStore
+from codesessions_operator import networkpolicies
 from codesessions_operator.apply import Applier
 from codesessions_operator.networkpolicies import NetworkPolicies
 from codesessions_operator.reconcile import LONGEST_RETRY, Reconciler
@@ -104,6 +105,7 @@ class Bench:
 
 CREATION = [
     ("apply", "NetworkPolicy"),
+    ("apply", "NetworkPolicy"),  # all other pods of the namespace
     ("create", "Secret"),
     ("create", "PersistentVolumeClaim"),
     ("create", "Pod"),
@@ -397,7 +399,36 @@ async def test_the_policy_keeps_workspaces_from_the_api_server_and_is_written_on
     del bench.kube.objects["Pod", "demo", "ws-abc123"]
     bench.see()
     await bench.turn()
-    assert bench.written().count(("apply", "NetworkPolicy")) == 1
+    assert bench.written().count(("apply", "NetworkPolicy")) == 2  # that one, and what is denied to all others
+
+
+async def test_a_policy_that_somebody_took_away_is_put_back_while_the_session_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = Bench()
+    await bench.make()
+    await bench.turn()
+    bench.pod_says(running())
+    del bench.kube.objects["NetworkPolicy", "demo", "codesessions-workspaces"]
+    await bench.turn()
+    assert ("NetworkPolicy", "demo", "codesessions-workspaces") not in bench.kube.objects  # not at every turn
+    monkeypatch.setattr(networkpolicies, "EVERY_SECONDS", 0.0)
+    await bench.turn()
+    assert ("NetworkPolicy", "demo", "codesessions-workspaces") in bench.kube.objects
+
+
+async def test_a_session_that_runs_goes_on_where_its_policy_is_refused(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench = Bench()
+    await bench.make()
+    await bench.turn()
+    monkeypatch.setattr(networkpolicies, "EVERY_SECONDS", 0.0)
+    bench.kube.will_refuse("apply", NETWORK_POLICY, ForbiddenError("no"))
+    bench.pod_says(running())
+    await bench.turn()
+    assert bench.status["phase"] == "Running"
+    assert "cannot be made" in caplog.text
 
 
 async def test_completed_on_request() -> None:

@@ -2,17 +2,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from codesessions_operator.apps.objects import labels
 from codesessions_operator.apps.policies import app_policies
-from codesessions_operator.apps.settings import AppSettings
+from codesessions_operator.apps.settings import AppSettings, read_app_settings
 from codesessions_operator.builds.engine import BuildRequest, BuildSettings
 from codesessions_operator.builds.engines.layers import Layers
 from codesessions_operator.builds.pod import build_pod
+from codesessions_operator.settings import SettingsError
 from support.operator import SETTINGS
 
 
 def policies(registry: tuple[str, int] | None = ("registry.example.com", 443), **apps: str) -> Any:
-    serving, building = app_policies(AppSettings(**apps), registry)("demo", SETTINGS, ["10.0.0.1"])
+    serving, building, _ = app_policies(AppSettings(**apps), registry)("demo", SETTINGS, ["10.0.0.1"])
     return serving, building
 
 
@@ -36,7 +38,7 @@ def test_neither_reaches_the_api_server_or_metadata() -> None:
     for policy in policies():
         blocks = [each["ipBlock"] for rule in policy["spec"]["egress"] for each in rule["to"] if "ipBlock" in each]
         (wide,) = [block for block in blocks if block["cidr"] == "0.0.0.0/0"]
-        assert {"10.0.0.1/32", "169.254.0.0/16"} <= set(wide["except"])
+        assert {"10.0.0.1/32", "169.254.0.0/16", "10.0.0.0/8"} <= set(wide["except"])
 
 
 def test_builds_reach_the_registry_even_where_they_reach_nothing_else() -> None:
@@ -46,5 +48,19 @@ def test_builds_reach_the_registry_even_where_they_reach_nothing_else() -> None:
     assert registry == {"to": [{"ipBlock": {"cidr": "10.88.0.1/32"}}], "ports": [{"protocol": "TCP", "port": 5000}]}
     _, named = policies(("registry.system.svc", 5000), build_egress="")
     assert named["spec"]["egress"][1]["ports"] == [{"protocol": "TCP", "port": 5000}]
+    blocks = [each["ipBlock"] for each in named["spec"]["egress"][1]["to"] if "ipBlock" in each]
+    assert {"cidr": "10.0.0.0/8", "except": ["10.0.0.1/32"]} in blocks  # never the API server, whatever the port
     serving, _ = policies(("10.88.0.1", 5000), apps_egress="")
     assert len(serving["spec"]["egress"]) == 1
+
+
+def test_who_may_reach_applications_can_be_named() -> None:
+    serving, building = policies(apps_ingress_from='[{"namespaceSelector": {}}]')
+    assert serving["spec"]["ingress"] == [{"from": [{"namespaceSelector": {}}]}]
+    assert building["spec"]["ingress"] == []
+
+
+@pytest.mark.parametrize("value", ["{}", "[1]", "x"])
+def test_peers_must_be_a_list_of_objects(value: str) -> None:
+    with pytest.raises(SettingsError, match="APPS_INGRESS_FROM must be a JSON list"):
+        read_app_settings({"CODESESSIONS_APPS_INGRESS_FROM": value})

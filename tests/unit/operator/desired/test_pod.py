@@ -105,8 +105,8 @@ def test_the_whole_pod() -> None:
                     ],
                     "securityContext": CONFINED,
                     "resources": {
-                        "requests": {"cpu": "25m", "memory": "64Mi"},
-                        "limits": {"cpu": "1", "memory": "1Gi"},
+                        "requests": {"cpu": "25m", "memory": "64Mi", "ephemeral-storage": 0},
+                        "limits": {"cpu": "1", "memory": "1Gi", "ephemeral-storage": "4Gi"},
                     },
                     "volumeMounts": [
                         {"name": "run", "mountPath": "/run/codesession", "readOnly": True},
@@ -135,7 +135,7 @@ def test_it_passes_pod_security_restricted() -> None:
     for each in [*spec["initContainers"], *spec["containers"]]:
         assert each["securityContext"]["allowPrivilegeEscalation"] is False
         assert each["securityContext"]["capabilities"] == {"drop": ["ALL"]}
-        assert set(each["resources"]["limits"]) == {"cpu", "memory"}
+        assert set(each["resources"]["limits"]) >= {"cpu", "memory"}
         assert all("hostPort" not in port for port in each.get("ports", []))
 
 
@@ -189,12 +189,27 @@ def test_secrets_become_variables() -> None:
 )
 def test_resources(asked: dict[str, Any], requests: dict[str, Any], limits: dict[str, Any]) -> None:
     """A default request never exceeds a limit that was asked for: without a request Kubernetes takes the limit."""
-    assert container(built(resources=asked), "workspace")["resources"] == {"requests": requests, "limits": limits}
+    assert container(built(resources=asked), "workspace")["resources"] == {
+        "requests": {"ephemeral-storage": 0, **requests},
+        "limits": {"ephemeral-storage": "4Gi", **limits},
+    }
 
 
-def test_ephemeral_storage_is_an_empty_dir_with_the_same_paths() -> None:
-    found, kept = built(storage={"ephemeral": True}), built()
-    assert {"name": "data", "emptyDir": {}} in found["spec"]["volumes"]
+def test_disk_outside_the_volume_is_limited_but_not_claimed() -> None:
+    """Without a request of its own Kubernetes takes the limit, and nodes would be full of what nobody uses."""
+    resources = container(built(), "workspace")["resources"]
+    assert (resources["requests"]["ephemeral-storage"], resources["limits"]["ephemeral-storage"]) == (0, "4Gi")
+    resources = container(built(resources={"limits": {"ephemeral-storage": "9Gi"}}), "workspace")["resources"]
+    assert resources["limits"]["ephemeral-storage"] == "9Gi"
+    assert "ephemeral-storage" not in resources["requests"]
+
+
+@pytest.mark.parametrize(("asked", "size"), [({}, "1Gi"), ({"size": "20Gi"}, "20Gi")])
+def test_ephemeral_storage_is_an_empty_dir_with_the_same_paths(asked: dict[str, str], size: str) -> None:
+    found, kept = built(storage={"ephemeral": True, **asked}), built()
+    assert {"name": "data", "emptyDir": {"sizeLimit": size}} in found["spec"]["volumes"]
+    # The pod's limit is the sum of its containers', and the volume counts.
+    assert container(found, "pty")["resources"]["limits"]["ephemeral-storage"] == size
     for name in ("pty", "workspace"):
         assert container(found, name)["volumeMounts"] == container(kept, name)["volumeMounts"]
 
@@ -219,7 +234,9 @@ def test_what_is_optional_is_passed_on() -> None:
 
 def test_what_a_session_leaves_open_comes_from_the_settings() -> None:
     settings = replace(SETTINGS, runtime_class="kata", image_pull_secrets="a, b", image_pull_policy="Never")
-    spec = pod(session(), settings)["spec"]
+    spec = pod(session(), replace(settings, host_users="false"))["spec"]
+    assert spec["hostUsers"] is False
+    assert "hostUsers" not in pod(session(), settings)["spec"]
     assert spec["runtimeClassName"] == "kata"
     assert spec["imagePullSecrets"] == [{"name": "a"}, {"name": "b"}]
     assert spec["containers"][0]["imagePullPolicy"] == "Never"
