@@ -52,8 +52,13 @@ class KubeClient(Protocol):
         The first is a bookmark of `version` itself: it says that the API server took the watch.
         """
 
-    def log(self, namespace: str, pod: str, container: str, *, follow: bool = False) -> AsyncIterator[bytes]:
-        """The log of a container as the kubelet has it, in blocks; with `follow` until the container ends."""
+    def log(
+        self, namespace: str, pod: str, container: str, *, follow: bool = False, previous: bool = False, lines: int = 0
+    ) -> AsyncIterator[bytes]:
+        """The log of a container as the kubelet has it, in blocks; with `follow` until the container ends.
+
+        `previous`: of the one before it was started again; `lines`: only the last ones.
+        """
 
     async def create(self, kind: Kind, namespace: str | None, body: Object, *, manager: str) -> Object:
         """Create; ConflictError if it exists."""
@@ -142,8 +147,12 @@ class HttpKubeClient:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise UnavailableError(f"the watch of {kind.plural} broke off: {error!r}") from error
 
-    async def log(self, namespace: str, pod: str, container: str, *, follow: bool = False) -> AsyncIterator[bytes]:
+    async def log(
+        self, namespace: str, pod: str, container: str, *, follow: bool = False, previous: bool = False, lines: int = 0
+    ) -> AsyncIterator[bytes]:
         query = {"container": container, **({"follow": "true"} if follow else {})}
+        query |= {"previous": "true"} if previous else {}
+        query |= {"tailLines": str(lines)} if lines else {}
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=None if follow else TIMEOUT_SECONDS)
         url, headers = self._base + POD.path(namespace, pod, "log"), await self._authorization.headers()
         try:

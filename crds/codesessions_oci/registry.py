@@ -177,6 +177,15 @@ class Registry:
         ):
             return
 
+    async def delete_with_referrers(self, repository: str, digest: str) -> None:
+        """Delete a manifest, what names it as its subject, and the list of that where clients keep one."""
+        for each in await self.referrers(repository, digest):
+            await self.delete_manifest(repository, each.digest)
+        with contextlib.suppress(NotFoundError):
+            listed = await self.get_manifest(repository, referrers.tag_of(digest))
+            await self.delete_manifest(repository, listed.digest)
+        await self.delete_manifest(repository, digest)
+
     async def tags(self, repository: str) -> list[str]:
         """All tags; none for a repository that is not there."""
         return await self._listed(f"/v2/{repository}/tags/list?n={_PAGE}", "tags", _pull(repository))

@@ -30,6 +30,8 @@ _LEEWAY_SECONDS = 15.0
 _LARGEST_ANSWER = 4 << 20
 """Of manifests, lists, tokens and errors (OCI Distribution: a registry takes manifests of at least 4 MiB)."""
 _BUSY = {408, 429}
+_LOST = {"MANIFEST_BLOB_UNKNOWN", "BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID"}
+"""What was sent a moment ago is gone: the registry was started anew, or its garbage was collected meanwhile."""
 
 
 class Transport:
@@ -177,6 +179,8 @@ async def _refusal(response: aiohttp.ClientResponse) -> RegistryError:
         detail = response.reason or ""
     if status >= 500 or status in _BUSY:
         return UnavailableError(f"the registry at {response.url.host} failed (HTTP {status}): {detail}")
+    if code in _LOST:
+        return UnavailableError(f"the registry at {response.url.host} has lost what was sent ({code}): {detail}")
     return (NotFoundError if status == 404 else RefusedError)(status, code, detail)
 
 

@@ -5,6 +5,7 @@ The user's steps write it and the same App's steps read it; what comes back is o
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tarfile
 import tempfile
@@ -12,7 +13,7 @@ import zlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
-from codesessions_oci.errors import RegistryError
+from codesessions_oci.errors import NotFoundError, RefusedError, RegistryError
 from codesessions_oci.registry import Registry
 
 from codesessions_builder.errors import BuildError
@@ -95,12 +96,24 @@ async def save(registry: Registry, repository: str, folder: Path, known: str, sa
         layer = Layer(at, _PREFIX, most=MOST)
         blob = await registry.push_blob(repository, _parts(layer), MEDIA_TYPE)
         if blob.digest != known:
-            await registry.push_artifact(repository, TAG, TYPE, [blob], {})
+            before = await _manifest(registry, repository)
+            kept = await registry.push_artifact(repository, TAG, TYPE, [blob], {})
+            if before not in {"", kept.digest}:
+                with contextlib.suppress(RefusedError):  # whoever may push need not be allowed to delete
+                    await registry.delete_manifest(repository, before)
             say(f"Dependency cache: kept {layer.entries} entries, {layer.size} bytes")
     except (RegistryError, OSError, BuildError) as error:
         say(f"Dependency cache: not kept ({error})")
     finally:
         os.close(at)
+
+
+async def _manifest(registry: Registry, repository: str) -> str:
+    """The digest of the cache that is there; empty without one."""
+    try:
+        return (await registry.get_manifest(repository, TAG)).digest
+    except NotFoundError:
+        return ""
 
 
 async def _parts(layer: Layer) -> AsyncIterator[bytes]:

@@ -93,7 +93,9 @@ class MemoryKube:
                 raise event
             yield event
 
-    async def log(self, namespace: str, pod: str, container: str, *, follow: bool = False) -> AsyncIterator[bytes]:
+    async def log(
+        self, namespace: str, pod: str, container: str, *, follow: bool = False, previous: bool = False, lines: int = 0
+    ) -> AsyncIterator[bytes]:
         self._check("log", POD)
         found = self.logs.get((namespace, pod, container))
         if found is None:

@@ -107,6 +107,17 @@ class RealRegistry:
                 self._process.wait()
             self._process = None
 
+    def collect(self) -> str:
+        """Collect the garbage as the chart does it, while it is stopped; what that said."""
+        assert self._process is None, "it must not run"
+        program = build(next(group for group in GROUPS if group.name == "addons")) / "registry"
+        return run([program, "garbage-collect", "--delete-untagged", self.folder / "registry.json"]).stdout
+
+    @property
+    def size(self) -> int:
+        """Bytes on the disk."""
+        return sum(each.stat().st_size for each in (self.folder / "store").rglob("*") if each.is_file())
+
     def _listens(self) -> bool:
         assert self._process is not None
         assert self._process.poll() is None, (self.folder / "registry.log").read_text()

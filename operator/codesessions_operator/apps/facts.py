@@ -77,6 +77,8 @@ def last_words(container: Object) -> str:
     ended = state.get("terminated") or before.get("terminated") or {}
     said = str(ended.get("message") or "").strip()
     why = f"exit code {ended.get('exitCode', '?')}"
+    if ended.get("exitCode") == 0:
+        why += " (it has to go on running, in the foreground, and to listen on $PORT)"
     if ended.get("reason") not in {None, "Error", "Completed"}:
         why += f", {ended['reason']}"
     return f"{why}. Its last lines:\n{said}" if said else f"{why}, and it said nothing."

@@ -23,6 +23,7 @@ from codesessions_kube.store import Key, ObjectStore
 from codesessions_operator import events
 from codesessions_operator.apps import objects, plan
 from codesessions_operator.apps.facts import Rollout, RolloutFacts, read_health, read_rollout
+from codesessions_operator.apps.lastwords import LastWords
 from codesessions_operator.apps.plan import AppRecord
 from codesessions_operator.apps.records import app_record, build_records
 from codesessions_operator.apps.settings import AppSettings
@@ -80,6 +81,7 @@ class AppReconciler:
         self._apps, self._builds, self._deployments, self._pods = apps, builds, deployments, pods
         self._wake, self._pruned, self._clock = wake, pruned, clock
         self._applied: dict[Key, tuple[str, float]] = {}
+        self._last_words = LastWords(client)
 
     async def reconcile(self, key: Key) -> timedelta | None:
         """Do what is to be done for an App now; returns when to look again at the latest.
@@ -200,7 +202,7 @@ class AppReconciler:
             await self._apply(key, state, target)
             if target is None:
                 return None, None
-            facts = self._look(state, target)
+            facts = await self._look(state, target)
             if facts.rollout is Rollout.BROKEN and state.status.revision != target.number and spec.revision is None:
                 state.status = plan.failed(state.status, target.number, facts.message)
                 self._settle(state, target.number, BuildPhase.FAILED, facts)
@@ -213,13 +215,13 @@ class AppReconciler:
                 self._settle(state, None, BuildPhase.SUCCEEDED, elsewhere, but=target.number)
             return target, facts
 
-    def _look(self, state: Pass, target: Revision) -> RolloutFacts:
+    async def _look(self, state: Pass, target: Revision) -> RolloutFacts:
         app, moment = state.record.application, self._clock()
         if state.status.target_revision != target.number:
             state.status = state.status.model_copy(
                 update={"target_revision": target.number, "rollout_started_at": render(moment)}
             )
-        pods = self._pods_of(state.record)
+        pods = await self._last_words.complete(self._pods_of(state.record))
         facts = read_rollout(self._deployment(state.record), pods, target.number, app.spec.replicas, moment)
         if facts.rollout is not Rollout.PROGRESSING or state.status.revision == target.number:
             return facts
@@ -281,7 +283,7 @@ class AppReconciler:
 
     async def _write(self, key: Key, state: Pass, target: Revision | None, facts: RolloutFacts | None) -> None:
         record, app = state.record, state.record.application
-        health = read_health(self._deployment(record), self._pods_of(record))
+        health = read_health(self._deployment(record), await self._last_words.complete(self._pods_of(record)))
         verdict = plan.judge(app.spec, state.status, state.builds, target, facts, health)
         if state.refused:
             verdict = plan.Verdict(AppPhase.FAILED, False, "Refused", state.refused)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,6 +18,7 @@ from codesessions_kube.kinds import CODE_SESSION, POD
 from codesessions_kube.store import ObjectStore
 from codesessions_oci.errors import NotFoundError as NoManifestError
 from codesessions_oci.errors import RegistryError
+from codesessions_oci.errors import UnavailableError as RegistryUnavailableError
 from codesessions_oci.registry import Registry
 
 from codesessions_operator.apps.settings import AppSettings
@@ -35,7 +37,10 @@ from codesessions_operator.desired.common import is_owned
 
 Object = dict[str, Any]
 ATTEMPTS = 3
+LOG_ATTEMPTS = 8
+"""Each waits twice as long as the one before: some two minutes altogether, in which a registry has started anew."""
 RETRY = timedelta(seconds=2)
+NO_REGISTRY = "RegistryUnavailable"
 ZIP, LOG = "zip", "log"
 NEEDS_BUILDAH = "needs_buildah"
 
@@ -74,15 +79,19 @@ class Builder:
     # -- steps
 
     async def step(self, build: BuildRecord, siblings: Sequence[BuildRecord], wake: Callable[[], None]) -> Step:
-        """One step of an unfinished Build. Raises KubeError or UnavailableError of the registry."""
+        """One step of an unfinished Build. Raises KubeError."""
         overdue = build.begun + timedelta(seconds=build.spec.deadline_seconds) - self._clock()
         if overdue <= timedelta(0):
             seconds = build.spec.deadline_seconds
             return self._end(build, "DeadlineExceeded", f"It was not done within {seconds} s (spec.deadlineSeconds).")
-        if build.status.phase in {None, BuildPhase.ZIPPING}:
-            step = await self._zip(build, siblings, wake)
-        else:
-            step = await self._build(build)
+        begins = build.status.phase in {None, BuildPhase.ZIPPING}
+        try:
+            step = await (self._zip(build, siblings, wake) if begins else self._build(build))
+        except RegistryUnavailableError as error:
+            phase, message = build.status.phase or BuildPhase.ZIPPING, f"{error.message}. The build waits for it."
+            step = Step(self._at(build, phase, NO_REGISTRY, message), RETRY)
+        except RegistryError as error:
+            step = self._end(build, "RegistryRefused", error.message)
         if step.status.phase is not None and step.status.phase.finished:
             return step
         return Step(step.status, min(step.again or overdue, overdue))
@@ -104,10 +113,10 @@ class Builder:
         try:
             source = self.jobs.poll(key, lambda: self._sources.store(workspace, repository, build.name), wake)
         except SourceError as error:
-            if error.transient and self.jobs.failures(key) < ATTEMPTS:
-                return Step(
-                    self._at(build, BuildPhase.ZIPPING, error.code, f"{error.message} It is tried again."), RETRY
-                )
+            failures = self.jobs.failures(key)
+            if error.transient and (failures < ATTEMPTS or error.code == NO_REGISTRY):
+                message = f"{error.message.rstrip('.')}. It is tried again."
+                return Step(self._at(build, BuildPhase.ZIPPING, error.code, message), RETRY * min(failures, 10))
             return self._end(build, error.code, error.message)
         if source is None:
             return Step(self._at(build, BuildPhase.ZIPPING, "Zipping", "The session's files are being stored."))
@@ -159,7 +168,9 @@ class Builder:
         pod = self._pod(build)
         if pod is None:
             if build.status.pod is not None and (build.status.attempts or 0) >= ATTEMPTS:
-                return self._end(build, "PodLost", f"The build pod was lost {ATTEMPTS} times.")
+                return self._end(build, "PodLost", f"The build pod was lost {ATTEMPTS} times. {_said(build)}".rstrip())
+            if build.status.attempts:
+                await self._registry.check()
             return await self._start(build, engine)
         facts = read_build_pod(pod)
         if facts.state is BuildState.RUNNING:
@@ -244,11 +255,12 @@ class Builder:
         pod, key = self._pod(build), (build.namespace, build.name, LOG)
         speaks = pod is not None or (build.status.phase is BuildPhase.FAILED and build.status.attempts is None)
         status = build.status
-        if speaks and status.log_digest is None and self.jobs.failures(key) < ATTEMPTS:
+        if speaks and status.log_digest is None and self.jobs.failures(key) < LOG_ATTEMPTS:
             try:
                 digest: str | None = self.jobs.poll(key, lambda: self._keep_log(build, pod), wake)
             except (KubeError, RegistryError, TimeoutError):
-                wake()  # once more, or on without it
+                # once more, or on without it
+                asyncio.get_running_loop().call_later(0.5 * 2 ** self.jobs.failures(key), wake)
                 return status
             if digest is None:
                 return status
@@ -314,3 +326,9 @@ class Builder:
             attempt=(build.status.attempts or 0) + 1,
             credentials_secret=self._settings.build_credentials_secret,
         )
+
+
+def _said(build: BuildRecord) -> str:
+    """What was said of a Build last."""
+    ready = find_condition(build.status.conditions, "Ready")
+    return (ready.message or "") if ready else ""

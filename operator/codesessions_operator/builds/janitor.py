@@ -6,6 +6,7 @@ when something was deleted. The disk comes back with the registry's own garbage 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 from collections.abc import Iterable
@@ -63,10 +64,11 @@ class Janitor:
             name for name in await self._registry.repositories() if (self._parts(name) or ("",))[0] == namespace
         ]
         for repository in repositories:
+            holding: set[str] = set()
             for tag in await self._registry.tags(repository):
                 if self._is_kept(namespace, (self._parts(repository) or ("", ""))[1], tag):
                     continue
-                gone += await self._delete(namespace, repository, tag)
+                gone += await self._delete(namespace, repository, tag, holding)
         if gone:
             _log.info("%s: %d manifests deleted from the registry", namespace, gone)
         return gone
@@ -89,18 +91,17 @@ class Janitor:
             return True
         return build is not None and not (build.get("status") or {}).get("pruned")
 
-    async def _delete(self, namespace: str, repository: str, tag: str) -> int:
+    async def _delete(self, namespace: str, repository: str, tag: str, holding: set[str]) -> int:
         try:
             digest = (await self._registry.get_manifest(repository, tag)).digest
         except NotFoundError:
             return 0
-        if digest in needed(self._apps.items(namespace), self._builds.items(namespace)):
-            try:
+        if digest not in needed(self._apps.items(namespace), self._builds.items(namespace)):
+            await self._registry.delete_with_referrers(repository, digest)
+            return 1
+        if digest in holding:
+            with contextlib.suppress(RefusedError):  # not every registry deletes tags
                 await self._registry.delete_manifest(repository, tag)
-            except RefusedError:
-                return 0
-            return 0
-        for each in await self._registry.referrers(repository, digest):
-            await self._registry.delete_manifest(repository, each.digest)
-        await self._registry.delete_manifest(repository, digest)
-        return 1
+        # One stays: a manifest without a tag is garbage to many registries, and would never be found here again.
+        holding.add(digest)
+        return 0

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 from codesessions_crds.names import PTY_PORT
+from codesessions_oci.errors import NotFoundError
 from codesessions_oci.registry import Registry
 from support.handkubelet import API, HandSession, running
 from support.kubectl import Kubectl
@@ -134,6 +135,18 @@ class Stage:
                 return (await client.push_artifact(repository, text, "application/x", [blob], {})).digest
 
         return asyncio.run(push())
+
+    def has_image(self, digest: str) -> bool:
+        async def read() -> bool:
+            async with Registry(self.registry.settings()) as client:
+                repository = client.settings.repository(self.kubectl.namespace, APP)
+                try:
+                    manifest = await client.get_manifest(repository, digest)
+                except NotFoundError:
+                    return False
+                return all([await client.has_blob(repository, each.digest) for each in manifest.layers])
+
+        return asyncio.run(read())
 
     def tags(self, name: str) -> list[str]:
         async def read() -> list[str]:
@@ -391,3 +404,64 @@ def test_an_app_of_a_source_is_built(stage: Stage) -> None:
         lambda: [each for each in stage.kubectl.list("builds") if each["spec"]["appName"] == "app-other"],
     )
     stage.until_phase("build", build["metadata"]["name"], "Building")
+
+
+@pytest.fixture
+def away(stage: Stage) -> Iterator[Callable[[], None]]:
+    """Stops the registry, which is there again afterwards."""
+    yield stage.registry.stop
+    stage.registry.stop()
+    stage.registry.start()
+
+
+UNREACHED = {"code": "registry_unavailable", "error": "the registry does not answer", "transient": True}
+
+
+@pytest.mark.parametrize("phase", ["Zipping", "Building", "Built"])
+def test_a_registry_that_is_away_is_waited_for(stage: Stage, away: Callable[[], None], phase: str) -> None:
+    stage.app()
+    if phase == "Zipping":
+        away()
+    build = stage.build(f"bld-away{phase.lower()}")
+    if phase == "Building":
+        first = stage.until_building(build)["metadata"]["uid"]
+        away()
+        ended = {"terminated": {"exitCode": 75, "message": json.dumps(UNREACHED)}}
+        stage.pod_says(build, "build", ended)
+    if phase == "Built":
+        stage.until_building(build)
+        digest = stage.images(build)
+        away()
+        done = {"terminated": {"exitCode": 0, "message": json.dumps({"imageDigest": digest})}}
+        stage.pod_says(build, "build", done)
+    waiting = stage.until_phase("build", build, "Zipping" if phase == "Zipping" else "Building", "RegistryUnavailable")
+    assert "does not answer" in ready(waiting)["message"]
+    stage.registry.start()
+    if phase == "Building":
+        until("another pod", lambda: stage.until_building(build)["metadata"]["uid"] != first)
+    if phase != "Built":
+        stage.built(build)
+    stage.rolled_out(1)
+    found = stage.until_phase("build", build, "Succeeded")["status"]
+    assert found["attempts"] == (2 if phase == "Building" else 1)
+    until("its log is kept", lambda: stage.status("build", build).get("logDigest"), seconds=60)
+
+
+def test_an_image_outlives_the_build_that_made_it_where_a_later_one_took_it(stage: Stage) -> None:
+    stage.app(sessionName=f"cs-{WORD}", revisionHistoryLimit=2)
+    stage.deploy("bld-a", "one", 1)
+    image = stage.status("build", "bld-a")["image"].rpartition("@")[2]
+    stage.deploy("bld-b", "two", 2)
+    stage.sidecar.files["index.html"] = "one"
+    stage.build("bld-c")
+    stage.rolled_out(3)
+    stage.until_phase("build", "bld-c", "Succeeded")
+    until("the first is gone", lambda: stage.kubectl.get("build", "bld-a") is None)
+    until("and its log", lambda: "bld-a" not in stage.tags("logs"), seconds=20)
+    stage.registry.stop()
+    stage.registry.collect()
+    stage.registry.start()
+    assert stage.has_image(image)
+    stage.kubectl("delete", "csapp", APP)
+    stage.kubectl("delete", "builds", "--all")
+    until("nothing is left", lambda: stage.tags(APP) == [] and stage.tags("sources") == [], seconds=20)
