@@ -30,7 +30,7 @@ faults-short: prepare launcher  ## kills, floods and noise, as CI has it
 	@$(PYTHON) -m pytest tests/faults
 
 faults: prepare launcher  ## the same in full: 1,000 exits, 200 kills, 4 GB, 10,000 random strings; some 15 minutes
-	@CODESESSIONS_FAULTS=full $(PYTHON) -m pytest tests/faults
+	@CODESESSIONS_FAULTS=full $(PYTHON) -m pytest tests/unit/sidecar tests/unit/builder tests/unit/api tests/faults
 
 e2e: prepare install  ## the chart on the real cluster, driven from outside
 	@$(PYTHON) -m pytest tests/e2e

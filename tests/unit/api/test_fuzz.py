@@ -8,10 +8,11 @@ from collections import Counter
 
 import pytest
 from codesessions_api import bodies, http11
+from support.faults import scaled
 from support.restapi import BASE, ONE, Rest, serving
 
 SEEDS = range(4)
-EACH = 60
+EACH = scaled(20, 200)
 WORDS = [
     b"\r\n",
     b"\x00",

@@ -16,6 +16,7 @@ from codesessions_builder.errors import BuildError
 from codesessions_builder.unpack import Limits, unpack
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.faults import scaled
 
 
 def archive(*entries: tuple[str, bytes, int], deflate: bool = False) -> io.BytesIO:
@@ -146,7 +147,7 @@ ENTRIES = st.lists(st.tuples(PARTS, st.binary(max_size=20), st.sampled_from([FIL
 
 
 @given(ENTRIES, st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), max_size=3))
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=scaled(100, 300), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_comes_stays_in_the_folder(
     tmp_path: Path, entries: list[tuple[str, bytes, int]], flips: list[tuple[int, int]]
 ) -> None:

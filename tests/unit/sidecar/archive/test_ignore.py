@@ -7,6 +7,7 @@ from codesessions_sidecar.archive.errors import ArchiveError
 from codesessions_sidecar.archive.ignore import Rules, parse
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.faults import scaled
 
 
 def ignored(text: str, path: str) -> bool:
@@ -116,6 +117,6 @@ LINES = st.builds(
 
 
 @given(st.lists(LINES, max_size=5), st.lists(NAMES, min_size=1, max_size=4).map("/".join))
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=scaled(200, 1500), deadline=None)
 def test_the_rules_agree_with_a_plain_reference(lines: list[str], path: str) -> None:
     assert ignored("\n".join(lines), path) is reference(lines, path)

@@ -24,6 +24,7 @@ from codesessions_sidecar.dialects.base import (
 from codesessions_sidecar.utf8 import is_text
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.faults import scaled
 
 NAMES = [*BY_NAME]
 
@@ -77,7 +78,7 @@ def test_ten_thousand_random_messages(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=scaled(100, 300), deadline=None)
 @given(data=st.binary(max_size=64), text=st.booleans())
 def test_random_messages(name: str, data: bytes, text: bool) -> None:
     check(name, Message(text and is_text(data), data))
@@ -93,7 +94,7 @@ FIELDS = st.sampled_from(["type", "text", "data", "inputSeq", "rows", "cols", "c
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=scaled(100, 300), deadline=None)
 @given(
     prefix=st.sampled_from([b"", b"0", b"1", b"{", b"\0", b"\4", b"\xff"]),
     value=st.lists(WORDS | JSON, max_size=4) | st.dictionaries(FIELDS, WORDS | JSON, max_size=5) | JSON,

@@ -8,6 +8,7 @@ import pytest
 from codesessions_sidecar.replay.modes import MAX_TAIL, Modes, Tracker, preamble, reporting
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.faults import scaled
 
 PIECES = [
     *(b"\x1b[?%d%c" % (mode, final) for mode in (1, 6, 7, 25, 1000, 1002, 1006, 1049, 2004, 1004) for final in b"hl"),
@@ -74,7 +75,7 @@ def test_what_is_set_is_restored(data: bytes, restored: bytes) -> None:
     assert preamble(behind(*(data[index : index + 1] for index in range(len(data))))) == restored
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=scaled(100, 1000), deadline=None)
 @given(st.lists(st.sampled_from(PIECES), max_size=25), st.lists(st.integers(1, 7), max_size=60))
 def test_the_state_does_not_depend_on_the_cuts(pieces: list[bytes], lengths: list[int]) -> None:
     data = whole = b"".join(pieces)
@@ -85,7 +86,7 @@ def test_the_state_does_not_depend_on_the_cuts(pieces: list[bytes], lengths: lis
     assert behind(*parts, data) == behind(whole)
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=scaled(100, 1000), deadline=None)
 @given(st.lists(st.sampled_from(PIECES), max_size=25), st.sampled_from(PIECES))
 def test_the_preamble_brings_a_terminal_into_the_state(pieces: list[bytes], before: bytes) -> None:
     wanted = behind(*pieces)

@@ -6,6 +6,7 @@ import pytest
 from codesessions_sidecar.replay.queries import MAX_HELD, QueryFilter
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.faults import scaled
 
 CSI = b"\x1b["
 QUERIES = [
@@ -181,14 +182,14 @@ def test_what_is_half_there_at_the_end_is_live() -> None:
     assert made.finish() == b"\x1b[6"
 
 
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=scaled(300, 3000), deadline=None)
 @given(st.lists(st.sampled_from([*KEPT, *TEXT]), max_size=12), st.lists(st.integers(1, 9), max_size=40))
 def test_output_without_queries_passes_byte_for_byte(pieces: list[bytes], lengths: list[int]) -> None:
     data = b"".join(pieces)
     assert shown(*cut(data, lengths)) == data
 
 
-@settings(max_examples=10_000, deadline=None)
+@settings(max_examples=scaled(1000, 10_000), deadline=None)
 @given(st.lists(st.sampled_from(PIECES), max_size=14), st.lists(st.integers(1, 5), max_size=40))
 def test_any_cut_gives_the_same_and_a_second_pass_finds_nothing(pieces: list[bytes], lengths: list[int]) -> None:
     once = shown(b"".join(pieces))
@@ -196,7 +197,7 @@ def test_any_cut_gives_the_same_and_a_second_pass_finds_nothing(pieces: list[byt
     assert shown(once) == once
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=scaled(300, 2000), deadline=None)
 @given(st.binary(max_size=60), st.lists(st.integers(1, 9), max_size=20))
 def test_bytes_of_any_kind_are_taken(data: bytes, lengths: list[int]) -> None:
     assert shown(*cut(data, lengths)) == shown(data)
