@@ -51,7 +51,7 @@ def last_introducer(data: bytes, end: int | None = None) -> int:
     """Where the last introducer before `end` begins; -1: there is none."""
     end = len(data) if end is None else end
     last = data.rfind(b"\x1b", 0, end)
-    if data.endswith(b"\xc2", 0, end):  # what may become one
+    if end == len(data) and data.endswith(b"\xc2"):  # what may become one
         return end - 1
     for found in C1.finditer(data, max(last, 0), end):
         last = found.start()

@@ -78,7 +78,7 @@ PIECES = [
         b"$q",
     ),
     *(b"Ga=q,i=1;", b"Gi=1;AA", b"1337;", b"File=inline=1:", b"1004h", b"?2004;1004h", b"**", b"\x18B00", b"Z", b"$q"),
-    *(b"\xbc", b"\xe2", b"\xff", b"\xf0\x9f", b"\xef\xbb\xbf", b"#R", b"?g"),
+    *(b"\xbc", b"\xe2", b"\xff", b"\xf0\x9f", b"\xef\xbb\xbf", b"#R", b"?g", b"\xc2\x1b"),
 ]
 
 
@@ -139,6 +139,11 @@ def test_a_sequence_that_is_broken_stays_so_also_for_who_passes_over_what_is_no_
     """xterm.js takes bytes that are no UTF-8, and byte order marks, for nothing at all."""
     assert shown(begun + bad + rest) == begun + b"\x1b\\" + bad + rest
     assert shown(*(bytes([byte]) for byte in begun + bad + rest)) == begun + b"\x1b\\" + bad + rest
+
+
+def test_a_query_whose_end_is_cut_behind_half_a_character_goes() -> None:
+    made = QueryFilter()
+    assert made.feed(b"a\x1b]11;?\xc2\x1b") + made.feed(b"\\b") == b"ab"
 
 
 def test_a_control_sequence_without_end_goes_to_its_end() -> None:
