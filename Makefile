@@ -1,12 +1,12 @@
 # `make demo` and `make test` are all a newcomer needs; both are safe to repeat.
-.PHONY: help prepare demo test unit integration conformance faults faults-short e2e lint bench cluster-up cluster-down install generate clean
+.PHONY: help prepare demo test unit integration conformance conformance-ingress faults faults-short e2e lint bench cluster-up cluster-down install generate clean
 
 PYTHON := .venv/bin/python
 CLUSTER := dev/cluster
 TEST_ENV := PYTHONPATH=dev
 
 help:  ## say what there is
-	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 prepare:  ## .venv with pinned packages
 	@dev/prepare
@@ -14,7 +14,7 @@ prepare:  ## .venv with pinned packages
 demo: prepare  ## from a bare machine to a session that is typed into; leaves the cluster running
 	@$(CLUSTER) demo
 
-test: lint unit integration conformance faults-short e2e  ## everything CI runs
+test: lint unit integration conformance conformance-ingress faults-short e2e  ## everything CI runs
 
 unit: prepare launcher  ## unit tests: seconds, no cluster
 	@$(PYTHON) -m pytest tests/unit
@@ -25,6 +25,10 @@ integration: prepare launcher  ## the real launcher and sidecar on a real pty, n
 conformance: prepare launcher  ## the terminal against docs/terminal.md, with other people's clients
 	@dev/peers
 	@$(PYTHON) -m pytest tests/conformance
+
+conformance-ingress: prepare install  ## the same through the cluster: ingress, gateway, sessions of its own; some 5 minutes
+	@dev/peers
+	@CODESESSIONS_CONFORMANCE=ingress $(PYTHON) -m pytest tests/conformance
 
 faults-short: prepare launcher  ## kills, floods and noise, as CI has it
 	@$(PYTHON) -m pytest tests/faults

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from support.conformance import Start, Terminal, target
-from support.sidecar import LAUNCHER
 from support.viewer import Viewer
 from unit.launcher.survivors import end_survivors
 
@@ -14,7 +13,6 @@ from unit.launcher.survivors import end_survivors
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     """Starts a session with a script."""
-    assert LAUNCHER.exists(), "run `make launcher` first"
     with target(tmp_path) as made:
         yield made
     end_survivors(tmp_path)

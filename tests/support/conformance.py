@@ -11,6 +11,7 @@ import json
 import os
 import ssl
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +22,7 @@ from codesessions_dev.client import Client
 
 from support.kubectl import Kubectl
 from support.session import Sessions
-from support.sidecar import Rig
+from support.sidecar import LAUNCHER, Rig
 
 Object = dict[str, Any]
 SMALL_RING = 512 << 10
@@ -56,6 +57,14 @@ class Terminal:
 
     def __post_init__(self) -> None:
         self.seen = self.begin
+
+    def ticket(self) -> str:
+        """For who cannot send the headers: got by them."""
+        url = self.url.replace("wss:", "https:", 1) + "/ticket"
+        request = urllib.request.Request(url, method="POST", headers=self.headers)  # noqa: S310
+        with urllib.request.urlopen(request, context=self.tls, timeout=20) as response:  # noqa: S310
+            found: str = json.load(response)["ticket"]
+        return found
 
     def type(self, text: str, input_seq: int | None = None) -> None:
         """Type what must be taken."""
@@ -135,6 +144,7 @@ class _Ingress:
 @contextlib.contextmanager
 def loopback(folder: Path) -> Iterator[Start]:
     """Launcher and sidecar as processes, a folder for each session."""
+    assert LAUNCHER.exists(), "run `make launcher` first"
     rigs: list[Rig] = []
 
     def start(script: str, *, small: bool = False, shell: tuple[str, ...] = ("/bin/sh", "-c")) -> Terminal:
@@ -173,8 +183,11 @@ def ingress() -> Iterator[Start]:
         session = sessions.create("conformance")
         session.run("true")
         quoted = script.replace("'", "'\\''")
-        session.type(f"stty -echo; echo taken''over; exec env PS1='ready> ' {' '.join(shell)} '{quoted}'\n")
+        # It waits for a line, so that nothing of it comes before it is known where it begins.
+        begin = "stty -echo; echo taken''over; read -r line; stty echo; exec env -u line PS1='ready> '"
+        session.type(f"{begin} {' '.join(shell)} '{quoted}'\n")
         session.read_until("takenover\r\n")
+        session.type("\n")
         endpoint = session.get()["ptyEndpoint"].replace("https:", "wss:", 1)
         headers = {"X-API-Key": access.api_key}
         return Terminal(_Ingress(client, session.path), endpoint, headers, begin=session.seen, tls=tls, ca=access.ca)
@@ -182,7 +195,7 @@ def ingress() -> Iterator[Start]:
     try:
         yield start
     finally:
-        sessions.remove()
+        sessions.remove(wait=False)
 
 
 def target(folder: Path) -> contextlib.AbstractContextManager[Start]:

@@ -161,10 +161,11 @@ class Sessions:
         self.names.append(session.name)
         return session
 
-    def remove(self) -> None:
-        """Delete the records; children go with them."""
+    def remove(self, *, wait: bool = True) -> None:
+        """Delete the records; children go with them. A pod whose shell has just ended stays for up to a minute."""
         if self.names:
             self._kubectl("delete", "codesession", "--ignore-not-found", "--wait=false", *self.names)
+        if self.names and wait:
             pods = [name.replace("cs-", "ws-", 1) for name in self.names]
             self._kubectl("wait", "--for=delete", "--timeout=120s", *(f"pod/{pod}" for pod in pods))
         self.names.clear()
