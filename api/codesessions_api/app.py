@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from codesessions_api import (
     session_routes,
     terminal_routes,
 )
+from codesessions_api.addresses import Network
 from codesessions_api.archivecache import ArchiveCache
 from codesessions_api.archived import Transcripts
 from codesessions_api.build_logs import BuildLogs
@@ -36,6 +38,7 @@ from codesessions_api.edge import Edge
 from codesessions_api.held import ClientGoneError
 from codesessions_api.metrics import Metrics
 from codesessions_api.problems import MEDIA_TYPE, Problem, fault_of_ours, try_again
+from codesessions_api.ratelimits import Limit, RateLimits
 from codesessions_api.service import Service
 from codesessions_api.sidecar import Sidecars
 
@@ -55,13 +58,17 @@ class Application:
         request_limit: int = 4000,
         registry: RegistrySettings | None = None,
         cache: ArchiveCache | None = None,
+        rate_limits: Mapping[str, Limit] | None = None,
+        proxies: tuple[Network, ...] = (),
     ) -> None:
         """Without a client it connects to the cluster when it starts; without a registry nothing is deployed.
 
-        `cache`: of transcripts from the registry.
+        `cache`: of transcripts from the registry. `rate_limits`: by name, none by default. `proxies`: whose
+        X-Forwarded-For is believed.
         """
         self._master_key, self._client, self._pty_base_url = master_key, client, pty_base_url
         self._registry, self._cache = registry, cache or ArchiveCache(Path(tempfile.gettempdir()) / "transcripts", 0)
+        self._rate_limits, self._proxies = RateLimits(rate_limits or {}, time.monotonic), proxies
         self.context: Context | None = None
         self.metrics = Metrics()
         self.web = FastAPI(
@@ -98,7 +105,9 @@ class Application:
                 self._master_key,
                 Deploys(client, known, configured=registry is not None),
                 BuildLogs(client, known, registry),
+                self._rate_limits,
                 self._pty_base_url,
+                self._proxies,
             )
             app.include_router(routes(self.context))
             self.metrics.watch(caches)

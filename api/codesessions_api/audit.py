@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from codesessions_api.auth import Caller
 from codesessions_api.problems import Problem
+from codesessions_api.trace import current
 
 _log = logging.getLogger("audit")
 
@@ -23,6 +24,8 @@ class Entry:
     caller: Caller | None = None
     result: str = "ok"
     bytes: int | None = None
+    replayed: bool = False
+    """Whether an Idempotency-Key made it the answer to an earlier call."""
 
     def write(self) -> None:
         """Write the line."""
@@ -34,8 +37,11 @@ class Entry:
             "key": caller.key_name if caller else None,
             "userId": caller.user_id if caller else None,
             "organizationId": caller.organization_id if caller else None,
+            **current.get().fields,
             "requestId": self.request_id,
         }
+        if self.replayed:
+            fields["replayed"] = True
         if self.bytes is not None:
             fields["bytes"] = self.bytes
         _log.info(self.verb, extra={"fields": fields})

@@ -27,6 +27,8 @@ class Caller:
     namespace: str
     organization_id: str
     expires: float | None = None
+    rate_limits: Object | None = None
+    """As the APIKey has them."""
 
     def require(self, scope: Scope) -> None:
         """Raises Problem 403 without this scope."""
@@ -67,7 +69,8 @@ def caller_of(key: Object, caches: Caches, *, now: float) -> Caller:
         detail = f"Namespace {namespace} of this API key is no organisation: label it {ORGANIZATION_LABEL}=org_NAME."
         raise Problem(403, "organization_missing", detail)
     scopes = frozenset(spec.get("scopes") or ())
-    return Caller(metadata["name"], spec.get("userId", ""), scopes, namespace, organization, expires)
+    own = spec.get("rateLimits")
+    return Caller(metadata["name"], spec.get("userId", ""), scopes, namespace, organization, expires, own)
 
 
 def _age(key: Object) -> tuple[str, str]:

@@ -12,12 +12,14 @@ import orjson
 from codesessions_crds.apikey import Scope
 from fastapi import Request, Response
 
+from codesessions_api.addresses import Network, client_of
 from codesessions_api.archived import Transcripts
 from codesessions_api.auth import Caller, authenticate
 from codesessions_api.build_logs import BuildLogs
 from codesessions_api.caches import Caches
 from codesessions_api.deploys import Deploys
 from codesessions_api.problems import Problem, try_again
+from codesessions_api.ratelimits import READS, WRITES, RateLimits
 from codesessions_api.service import Service
 from codesessions_api.sidecar import Sidecars
 
@@ -35,18 +37,33 @@ class Context:
     master_key: bytes
     deploys: Deploys
     build_logs: BuildLogs
+    rate_limits: RateLimits
     pty_base_url: str = ""
+    proxies: tuple[Network, ...] = ()
+    """Whose X-Forwarded-For is believed."""
     clock: Callable[[], float] = time.time
     leaving: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def caller(self, request: Request, scope: Scope) -> Caller:
-        """Who calls. Raises Problem 400, 401, 403, or 503 while the keys are not known yet."""
+    def caller(self, request: Request, scope: Scope, limit: str | None = None) -> Caller:
+        """Who calls; the call counts as one of `limit`, default: by its method.
+
+        Raises Problem 400, 401, 403, 429, or 503 while the keys are not known yet.
+        """
         if not (self.caches.synced and self.deploys.caches.synced):
             raise try_again(503, "not_ready", "This program has just started and does not know the cluster yet.")
         keys = request.headers.getlist("x-api-key")
         if len(keys) > 1:
             raise Problem(400, "bad_request", "Send X-API-Key once.")
-        caller = authenticate(keys[0] if keys else None, self.caches, now=self.clock())
+        try:
+            caller = authenticate(keys[0] if keys else None, self.caches, now=self.clock())
+        except Problem as problem:
+            if problem.status == 401:
+                peer = request.client.host if request.client else ""
+                address = client_of(peer, request.headers.getlist("x-forwarded-for"), self.proxies)
+                self.rate_limits.stranger(address)
+            raise
+        kind = limit or (READS if request.method == "GET" else WRITES)
+        request.scope["rate_limit"] = self.rate_limits.take(caller, kind)
         caller.require(scope)
         return caller
 

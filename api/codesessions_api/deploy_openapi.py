@@ -83,7 +83,9 @@ _PAGES = (
 )
 
 
-def deploy_paths(operation: Callable[..., Part], session: Part, prefer: Part, applied: Part) -> Part:
+def deploy_paths(
+    operation: Callable[..., Part], session: Part, prefer: Part, applied: Part, idempotency_key: Part, replayed: Part
+) -> Part:
     """The paths, made with the document's own `operation`."""
     deploy = operation(
         "deploySession",
@@ -112,9 +114,9 @@ def deploy_paths(operation: Callable[..., Part], session: Part, prefer: Part, ap
         },
         parameters=(
             prefer,
-            _head("Idempotency-Key", text("The same key within 24 hours: the same deploy, not another.", "8e03978e")),
+            idempotency_key,
         ),
-        headers=applied,
+        headers={**applied, **replayed},
     )
     listing = operation(
         "listApps",

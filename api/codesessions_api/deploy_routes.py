@@ -10,21 +10,9 @@ from codesessions_api import deploy_views, parameters, views
 from codesessions_api.audit import audited
 from codesessions_api.context import BASE, Context, json_response, request_id
 from codesessions_api.held import Patience, held
-from codesessions_api.problems import bad_parameter
+from codesessions_api.idempotency import REPLAYED, idempotency_key
+from codesessions_api.ratelimits import CREATES
 from codesessions_api.service import check_running
-
-LONGEST_KEY = 255
-
-
-def idempotency_key(request: Request) -> str | None:
-    """The header Idempotency-Key. Raises Problem 422."""
-    found = request.headers.getlist("idempotency-key")
-    if not found:
-        return None
-    key = found[0].strip().strip('"')
-    if len(found) > 1 or not 1 <= len(key) <= LONGEST_KEY or not key.isprintable():
-        raise bad_parameter("Idempotency-Key", f"must be given once, with 1 to {LONGEST_KEY} characters")
-    return key
 
 
 def add(router: APIRouter, context: Context) -> None:
@@ -35,7 +23,7 @@ def add(router: APIRouter, context: Context) -> None:
     async def deploy(request: Request) -> Response:
         identity = request.path_params["id"]
         with audited("deploy", identity, request_id(request)) as entry:
-            entry.caller = caller = context.caller(request, Scope.DEPLOY)
+            entry.caller = caller = context.caller(request, Scope.DEPLOY, CREATES)
             key = idempotency_key(request)
             patience = Patience(parameters.preferred_wait(request))
             session = await service.get(caller, identity)
@@ -43,7 +31,7 @@ def add(router: APIRouter, context: Context) -> None:
                 work = service.until_started(session, patience.left)
                 session = await held(request, work, context.leaving) or session
             check_running(session)
-            app, build = await deploys.deploy(caller, session, key)
+            app, build, entry.replayed = await deploys.deploy(caller, session, key)
         status = "deploying"
         if patience.left:
             build = await held(request, deploys.until_finished(build, patience.left), context.leaving) or build
@@ -55,4 +43,4 @@ def add(router: APIRouter, context: Context) -> None:
             "status": status,
             "buildId": build_id(build["metadata"]["name"]),
         }
-        return json_response(answer, headers=patience.applied)
+        return json_response(answer, headers={**patience.applied, **(REPLAYED if entry.replayed else {})})

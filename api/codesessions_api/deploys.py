@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from codesessions_crds.names import (
     API_MANAGER,
     API_VERSION,
-    KEY_LABEL,
     app_of_session,
+    derived_text,
     name_of_app,
     name_of_build,
     new_build_name,
 )
 from codesessions_kube.client import KubeClient
-from codesessions_kube.errors import ConflictError, KubeError, NotFoundError
+from codesessions_kube.errors import ConflictError, ForbiddenError, KubeError, NotFoundError
 from codesessions_kube.kinds import APP, BUILD, Kind
 from codesessions_kube.store import Object
 from codesessions_kube.watchcache import WatchCache
@@ -24,10 +23,9 @@ from codesessions_kube.watchcache import WatchCache
 from codesessions_api import deploy_views
 from codesessions_api.auth import Caller
 from codesessions_api.deploy_caches import DeployCaches
+from codesessions_api.idempotency import Maker
 from codesessions_api.problems import Problem, of_kube, try_again
-
-KEY_LIFE = timedelta(hours=24)
-_MOST_REPEATS = 32
+from codesessions_api.trace import current
 
 
 class Deploys:
@@ -43,8 +41,8 @@ class Deploys:
     ) -> None:
         self.caches, self._client, self._configured, self._now = caches, client, configured, now
 
-    async def deploy(self, caller: Caller, session: Object, key: str | None) -> tuple[Object, Object]:
-        """A Build of a session's files, and the App it is for. The same `key` within 24 hours: the same Build."""
+    async def deploy(self, caller: Caller, session: Object, key: str | None) -> tuple[Object, Object, bool]:
+        """A Build of a session's files, and the App it is for. The same `key` within 24 hours: the same Build, True."""
         if not self._configured:
             detail = "This installation has no registry, so nothing can be deployed: set the chart's `registry`."
             raise Problem(501, "deploy_not_configured", detail)
@@ -56,10 +54,10 @@ class Deploys:
             "userId": caller.user_id,
             "requestedAt": self._now().strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         }
-        build = await self._build(caller, app, session["metadata"]["uid"], spec, key)
+        build, replayed = await self._build(caller, app, session["metadata"]["uid"], spec, key)
         if app["spec"].get("revision") is not None and deploy_views.build_status(build) not in deploy_views.FINISHED:
             app = await self._patch(caller, APP, app["metadata"]["name"], {"spec": {"revision": None}})
-        return app, build
+        return app, build, replayed
 
     async def _app(self, caller: Caller, session: str) -> Object:
         """The one App of a session, made now or there already."""
@@ -71,8 +69,10 @@ class Deploys:
             if found is None:
                 found = await self._client.create(APP, caller.namespace, body, manager=API_MANAGER)
                 self.caches.apps.put(found)
-        except ConflictError:
+        except (ConflictError, ForbiddenError) as error:  # a quota that is used up refuses what is there already
             found = await self._read(APP, self.caches.apps, caller.namespace, name)
+            if found is None and isinstance(error, ForbiddenError):
+                raise of_kube(error) from error
         except KubeError as error:
             raise of_kube(error) from error
         if found is None or found["metadata"].get("deletionTimestamp"):
@@ -81,7 +81,7 @@ class Deploys:
             raise Problem(409, "app_taken", f"App {name} exists and is not of this session: delete it first.")
         return found
 
-    async def _build(self, caller: Caller, app: Object, uid: str, spec: Object, key: str | None) -> Object:
+    async def _build(self, caller: Caller, app: Object, uid: str, spec: Object, key: str | None) -> tuple[Object, bool]:
         owner = {
             "apiVersion": API_VERSION,
             "kind": APP.kind,
@@ -90,28 +90,27 @@ class Deploys:
             "controller": True,
             "blockOwnerDeletion": False,
         }
-        for number in range(_MOST_REPEATS):
-            name = new_build_name() if key is None else build_name(caller.namespace, uid, key, number)
-            metadata: Object = {"name": name, "namespace": caller.namespace, "ownerReferences": [owner]}
-            if key is not None:
-                metadata["labels"] = {KEY_LABEL: "true"}
+
+        async def write(name: str, more: Object) -> Object:
+            metadata = {
+                **more,
+                "name": name,
+                "namespace": caller.namespace,
+                "ownerReferences": [owner],
+                "annotations": current.get().annotations,
+            }
             body = {"apiVersion": API_VERSION, "kind": BUILD.kind, "metadata": metadata, "spec": spec}
-            try:
-                made = await self._client.create(BUILD, caller.namespace, body, manager=API_MANAGER)
-            except ConflictError:
-                known = await self._read(BUILD, self.caches.builds, caller.namespace, name)
-                if key is not None and known is not None and self._is_young(known):
-                    return known
-                continue
-            except KubeError as error:
-                raise of_kube(error) from error
+            made = await self._client.create(BUILD, caller.namespace, body, manager=API_MANAGER)
             self.caches.builds.put(made)
             return made
-        raise try_again(503, "kubernetes_unavailable", "The cluster is busy with other deploys.")
 
-    def _is_young(self, build: Object) -> bool:
-        made = datetime.fromisoformat(build["metadata"]["creationTimestamp"])
-        return self._now() - made < KEY_LIFE
+        async def read(name: str) -> Object | None:
+            return await self._read(BUILD, self.caches.builds, caller.namespace, name)
+
+        maker = Maker(write, read, self._now)
+        if key is None:
+            return await maker.fresh(new_build_name), False
+        return await maker.once(("deploy", caller.namespace, uid, key), build_of_key)
 
     async def app(self, caller: Caller, identity: str) -> Object:
         """An App, 404 without it."""
@@ -196,7 +195,6 @@ class Deploys:
         return cache.get(namespace, name) or found
 
 
-def build_name(namespace: str, uid: str, key: str, number: int) -> str:
-    """A Build's name by session and Idempotency-Key, the same at every replica. `number`: after 24 h a next one."""
-    digest = hashlib.sha256("\0".join((namespace, uid, key, str(number))).encode()).hexdigest()
-    return f"bld-{digest[:24]}"
+def build_of_key(digest: bytes) -> str:
+    """The name of a Build that an Idempotency-Key stands for."""
+    return f"bld-{derived_text(digest)}"

@@ -6,8 +6,6 @@ Plain ASGI: it is on every request's way.
 from __future__ import annotations
 
 import logging
-import re
-import secrets
 import time
 
 import orjson
@@ -16,9 +14,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from codesessions_api.leftover import Leftover
 from codesessions_api.metrics import Metrics
 from codesessions_api.problems import MEDIA_TYPE, Problem, fault_of_ours, try_again
+from codesessions_api.trace import current, trace_of
 
 _log = logging.getLogger(__name__)
-_REQUEST_ID = re.compile(rb"^[A-Za-z0-9._:-]{1,128}$")
 _UNBOUND = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
@@ -33,10 +31,20 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-        tag = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8).encode()
-        scope["request_id"] = tag.decode()
+        given, parent = b"", b""
+        for name, value in scope["headers"]:
+            if name == b"x-request-id":
+                given = value
+            elif name == b"traceparent":
+                parent = value
+        trace = trace_of(given.decode("latin-1"), parent.decode("latin-1"))
+        current.set(trace)
+        tag = trace.request_id.encode()
+        scope["request_id"] = trace.request_id
         begun, status, body = time.perf_counter(), 0, Leftover(scope, receive)
+        inner: Scope = (
+            {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
+        )  # the server leaves the body out
 
         async def tagged(message: Message) -> None:
             nonlocal status
@@ -44,10 +52,9 @@ class Edge:
                 status = message["status"]
                 if status != 408:  # which means that it does not come
                     await body.drop()
-                message["headers"] = [*message["headers"], (b"x-request-id", tag)]
+                message["headers"] = [*message["headers"], *inner.get("rate_limit", ()), (b"x-request-id", tag)]
             await send(message)
 
-        inner = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope  # the server leaves the body out
         self._held += 1
         self._metrics.held.set(self._held)
         try:

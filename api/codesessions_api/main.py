@@ -60,6 +60,8 @@ def main() -> None:
         request_limit=settings.request_limit,
         registry=settings.registry,
         cache=ArchiveCache(Path(settings.cache_dir), settings.cache_bytes),
+        rate_limits=settings.rate_limits,
+        proxies=settings.proxies,
     )
     server = Server(configuration(application, settings.address), application)
     server.run()

@@ -12,6 +12,7 @@ from codesessions_api.codes import CODES
 from codesessions_api.context import BASE
 from codesessions_api.deploy_openapi import deploy_paths
 from codesessions_api.deploy_schemas import DEPLOY_SCHEMAS
+from codesessions_api.idempotency import LONGEST_KEY
 from codesessions_api.parameters import MAX_PAGE, MAX_SEQ, MAX_WAIT_SECONDS
 from codesessions_api.problems import MEDIA_TYPE
 from codesessions_api.schemas import SCHEMAS, number, ref, text
@@ -25,6 +26,7 @@ _ALWAYS = (
     "invalid_api_key",
     "missing_scope",
     "organization_missing",
+    "rate_limited",
     "internal_error",
     "not_ready",
     "overloaded",
@@ -62,6 +64,16 @@ _PREFER = {
     "required": False,
     "schema": text(f"wait=N: N seconds, at most {MAX_WAIT_SECONDS} (RFC 7240).", "wait=30"),
 }
+_IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "schema": text(
+        f"1 to {LONGEST_KEY} printable ASCII characters, a UUID for instance, with or without quotes. "
+        "Repeated within 24 hours by the same user, the call makes nothing new.",
+        "8e03978e-40d5-43e8-bc93-6894a57f9324",
+    ),
+}
 _ID = {"name": "id", "in": "path", "required": True, "schema": text("The session's id.", "cs_abc123")}
 
 
@@ -73,7 +85,12 @@ def _header(description: str) -> Part:
     return {"description": description, "schema": {"type": "string"}}
 
 
-_REQUEST_ID = {"X-Request-Id": _header("The request's id: yours if you sent one, and in our logs.")}
+_REQUEST_ID = {
+    "X-Request-Id": _header("The request's id: yours if you sent one, and in our logs."),
+    "RateLimit-Policy": _header("The limit that the call counts for: `q` calls in `w` seconds. Absent: none."),
+    "RateLimit": _header("How it stands: `r` calls are left, in `t` seconds all are."),
+}
+_REPLAYED = {"Idempotency-Replayed": _header("`true` if an earlier call with the Idempotency-Key made it.")}
 _APPLIED = {"Preference-Applied": _header("wait=N, if a wait was asked for.")}
 _LOCATION = {"Location": _header("Path of the session.")}
 
@@ -143,9 +160,12 @@ _CREATE = _operation(
     "createSession",
     "Create a session",
     "Scope `code-sessions:write`. Unknown members are refused. With `Prefer: wait=N` the answer comes when the session "
-    "runs or has failed, or after N seconds, and `status` is what it is then.",
+    "runs or has failed, or after N seconds, and `status` is what it is then. With `Idempotency-Key` it can safely be "
+    "made again for 24 hours: the answer names the same session, with the status it has by then.",
     201,
     "quota_exceeded",
+    "idempotency_key_reused",
+    "invalid_parameter",
     "forbidden_by_cluster",
     "invalid",
     "kubernetes_unavailable",
@@ -153,8 +173,8 @@ _CREATE = _operation(
     answer="Created",
     example=_CREATED,
     body=("CreateSession", {"projectName": "hello", "projectDescription": "a first try"}),
-    parameters=(_PREFER,),
-    headers={**_APPLIED, **_LOCATION},
+    parameters=(_PREFER, _IDEMPOTENCY_KEY),
+    headers={**_APPLIED, **_LOCATION, **_REPLAYED},
 )
 _LIST = _operation(
     "listSessions",
@@ -280,7 +300,8 @@ def document() -> Part:
             "summary": "Interactive coding sessions on Kubernetes.",
             "description": "A session is a shell in a pod; its output is numbered and kept. Errors are problem "
             "documents (RFC 9457) with a stable `code`. Query parameters that are not known are ignored, members of a "
-            "body that are not known are refused.",
+            "body that are not known are refused. `traceparent` is passed on and logged; an `Idempotency-Key` is "
+            "ignored where none is named.",
             "license": {"name": "Apache 2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
@@ -298,7 +319,7 @@ def document() -> Part:
             one + "/recording": {"parameters": [_ID], "get": _RECORDING},
             one + "/resize": {"parameters": [_ID], "post": _RESIZE},
             one + "/tickets": {"parameters": [_ID], "post": _TICKET},
-            **deploy_paths(_operation, _ID, _PREFER, _APPLIED),
+            **deploy_paths(_operation, _ID, _PREFER, _APPLIED, _IDEMPOTENCY_KEY, _REPLAYED),
         },
         "components": {
             "schemas": {**SCHEMAS, **DEPLOY_SCHEMAS},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -12,10 +13,12 @@ from codesessions_kube.errors import ForbiddenError, InvalidError, KubeError, Un
 MEDIA_TYPE = "application/problem+json"
 _LONGEST_DETAIL = 2000
 _log = logging.getLogger(__name__)
+_QUOTA = re.compile(r"exceeded quota: ([^,]+), requested: (.*), used: (.*), limited: (.*)")
+_COUNTED = {"count/codesessions.codesessions.dev": "sessions", "count/apps.codesessions.dev": "apps"}
 
 
 class Problem(Exception):  # noqa: N818 - the RFC's own word
-    """A refusal. `errors` say where in a body (JSON pointer, RFC 6901) or which parameter."""
+    """A refusal. `errors` say where in a body (JSON pointer, RFC 6901) or which parameter, `limits` what is used up."""
 
     def __init__(
         self,
@@ -25,11 +28,12 @@ class Problem(Exception):  # noqa: N818 - the RFC's own word
         *,
         headers: Mapping[str, str] | None = None,
         errors: list[dict[str, str]] | None = None,
+        limits: list[dict[str, str]] | None = None,
     ) -> None:
         super().__init__(detail)
         self.status, self.code, self.detail = status, code, detail[:_LONGEST_DETAIL]
         self.headers = dict(headers or {})
-        self.errors = errors
+        self.errors, self.limits = errors, limits
 
     def document(self, request_id: str) -> dict[str, Any]:
         """The document's members."""
@@ -41,7 +45,8 @@ class Problem(Exception):  # noqa: N818 - the RFC's own word
             "code": self.code,
             "requestId": request_id,
         }
-        return found if self.errors is None else {**found, "errors": self.errors}
+        more = {"errors": self.errors, "limits": self.limits}
+        return {**found, **{name: value for name, value in more.items() if value is not None}}
 
 
 def try_again(status: int, code: str, detail: str, *, seconds: int = 1) -> Problem:
@@ -68,7 +73,7 @@ def of_kube(error: KubeError) -> Problem:
     """What the Kubernetes API server refused, as a problem of ours."""
     if isinstance(error, ForbiddenError):
         if error.is_quota:
-            return Problem(403, "quota_exceeded", f"The organisation's quota is used up: {error.message}")
+            return _over_quota(error.message)
         if (
             " cannot " not in error.message or "User " not in error.message
         ):  # not RBAC: admission, a namespace that goes
@@ -79,3 +84,35 @@ def of_kube(error: KubeError) -> Problem:
         return try_again(503, "kubernetes_unavailable", "The Kubernetes API server does not answer.", seconds=2)
     _log.error("the Kubernetes API server refuses this program: %s", error.message)
     return try_again(503, "kubernetes_error", "The cluster does not let this program do its work.", seconds=5)
+
+
+def _over_quota(message: str) -> Problem:
+    """A quota's refusal, in words and as `limits` (the message is that of Kubernetes' admission plugin)."""
+    found = _QUOTA.search(message)
+    if found is None:
+        return Problem(403, "quota_exceeded", f"The organisation's quota is used up: {message}")
+    requested, used, hard = (
+        dict(each.split("=", 1) for each in text.split(",") if "=" in each) for text in found.groups()[1:]
+    )
+    limits = [
+        {
+            "quota": found[1],
+            "resource": name,
+            "requested": requested.get(name, ""),
+            "used": used.get(name, ""),
+            "hard": most,
+        }
+        for name, most in hard.items()
+    ]
+    told = "; ".join(
+        f"{_COUNTED.get(each['resource'], each['resource'])}: {each['used']} of {each['hard']}" for each in limits
+    )
+    advice = "Make room, or ask who runs the cluster for more."
+    if any(each["resource"] == "count/codesessions.codesessions.dev" for each in limits):
+        advice = (
+            "Sessions that have ended count until their record is deleted. Wait for that, or ask who runs the cluster."
+        )
+    elif any(each["resource"] == "count/apps.codesessions.dev" for each in limits):
+        advice = "Delete an app, or ask who runs the cluster for more."
+    detail = f"The organisation has what its quota {found[1]!r} allows: {told}. {advice}"
+    return Problem(403, "quota_exceeded", detail, limits=limits)

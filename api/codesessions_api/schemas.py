@@ -126,7 +126,21 @@ SCHEMAS: dict[str, Schema] = {
                     "One place.",
                     {"pointer": text("JSON pointer into the body, or a parameter's name."), "detail": text("What.")},
                 ),
-            }
+            },
+            "limits": {
+                "type": "array",
+                "description": "Which limits of a ResourceQuota are reached.",
+                "items": object_of(
+                    "One limit.",
+                    {
+                        "quota": text("Name of the ResourceQuota."),
+                        "resource": text("What it limits.", "count/codesessions.codesessions.dev"),
+                        "requested": text("What the call would have taken."),
+                        "used": text("What is taken."),
+                        "hard": text("What may be."),
+                    },
+                ),
+            },
         },
     ),
 }

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
-import random
 import time
+from collections.abc import Callable
+from datetime import UTC, datetime
 
-from codesessions_crds.names import API_MANAGER, API_VERSION, name_of_session, new_session_name
+from codesessions_crds.names import API_MANAGER, API_VERSION, derived_text, name_of_session, new_session_name
 from codesessions_kube.client import KubeClient
-from codesessions_kube.errors import ConflictError, KubeError, NotFoundError
+from codesessions_kube.errors import KubeError, NotFoundError
 from codesessions_kube.kinds import CODE_SESSION
 from codesessions_kube.store import Object
 
 from codesessions_api import views
 from codesessions_api.auth import Caller
+from codesessions_api.bodies import CreateSession
 from codesessions_api.caches import Caches
+from codesessions_api.idempotency import Maker, fingerprint
 from codesessions_api.problems import Problem, not_found, of_kube, try_again
+from codesessions_api.trace import current
 
 START_TIMEOUT_SECONDS = 600
 """Many sessions made at once wait for one another's volumes and image pulls; a caller's patience is its own affair."""
-CREATE_TRIES = 5
-"""A name can be taken, and a quota's counter can be written by two at once: both are conflicts that pass."""
 MISS_SECONDS = 1.0
 _MISSES_KEPT = 10_000
 
@@ -28,31 +29,44 @@ _MISSES_KEPT = 10_000
 class Service:
     """Sessions of the caller's organisation. Every call raises Problem."""
 
-    def __init__(self, client: KubeClient, caches: Caches) -> None:
-        self._client, self._caches = client, caches
+    def __init__(
+        self, client: KubeClient, caches: Caches, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._client, self._caches, self.now = client, caches, now
         self._misses: dict[tuple[str, str], float] = {}
 
-    async def create(self, caller: Caller, project_name: str, description: str) -> Object:
-        """Write a new session, as nothing but a resource; the operator does the rest."""
+    async def create(self, caller: Caller, wanted: CreateSession, key: str | None = None) -> tuple[Object, bool]:
+        """Write a new session, as nothing but a resource; the operator does the rest.
+
+        The same user with the same `key` within 24 hours: the same session, and True.
+        """
         spec = {
-            "projectName": project_name,
-            "projectDescription": description,
+            "projectName": wanted.project_name,
+            "projectDescription": wanted.project_description,
             "userId": caller.user_id,
             "startTimeoutSeconds": START_TIMEOUT_SECONDS,
         }
-        for _ in range(CREATE_TRIES):
-            metadata = {"name": new_session_name(), "namespace": caller.namespace}
+
+        async def write(name: str, more: Object) -> Object:
+            notes = {**more.get("annotations", {}), **current.get().annotations}
+            metadata = {**more, "name": name, "namespace": caller.namespace, "annotations": notes}
             body = {"apiVersion": API_VERSION, "kind": CODE_SESSION.kind, "metadata": metadata, "spec": spec}
+            return await self._client.create(CODE_SESSION, caller.namespace, body, manager=API_MANAGER)
+
+        async def read(name: str) -> Object | None:
             try:
-                made = await self._client.create(CODE_SESSION, caller.namespace, body, manager=API_MANAGER)
-            except ConflictError:
-                await asyncio.sleep(random.uniform(0.01, 0.1))  # noqa: S311 - jitter
-                continue
-            except KubeError as error:
-                raise of_kube(error) from error
-            self._caches.sessions.put(made)
-            return made
-        raise try_again(503, "kubernetes_unavailable", "The cluster is busy with other sessions.")
+                return await self._client.get(CODE_SESSION, caller.namespace, name)
+            except NotFoundError:
+                return None
+
+        maker, replayed = Maker(write, read, self.now), False
+        if key is None:
+            made = await maker.fresh(new_session_name)
+        else:
+            parts = ("session", caller.namespace, caller.user_id, key)
+            made, replayed = await maker.once(parts, session_of_key, fingerprint(wanted))
+        self._caches.sessions.put(made)
+        return made, replayed
 
     async def get(self, caller: Caller, session_id: str) -> Object:
         """A session of the caller's organisation, 404 without it."""
@@ -130,3 +144,8 @@ def check_running(resource: Object) -> None:
     if status != "running":
         message = views.ready_of(resource).get("message") or "The workspace is being started."
         raise try_again(409, "session_not_running", f"The session is {status}: {message}")
+
+
+def session_of_key(digest: bytes) -> str:
+    """The name of a session that an Idempotency-Key stands for."""
+    return f"cs-{derived_text(digest)}"

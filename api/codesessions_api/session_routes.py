@@ -11,7 +11,9 @@ from codesessions_api.audit import audited
 from codesessions_api.bodies import CreateSession, read_body
 from codesessions_api.context import BASE, Context, json_response, request_id
 from codesessions_api.held import Patience, held
+from codesessions_api.idempotency import REPLAYED, idempotency_key
 from codesessions_api.problems import bad_parameter
+from codesessions_api.ratelimits import CREATES
 
 
 def add(router: APIRouter, context: Context) -> None:
@@ -21,9 +23,10 @@ def add(router: APIRouter, context: Context) -> None:
     @router.post(BASE)
     async def create(request: Request) -> Response:
         with audited("create", "", request_id(request)) as entry:
-            entry.caller = caller = context.caller(request, Scope.WRITE)
+            entry.caller = caller = context.caller(request, Scope.WRITE, CREATES)
+            key = idempotency_key(request)
             wanted = await read_body(request, CreateSession)
-            resource = await service.create(caller, wanted.project_name, wanted.project_description)
+            resource, entry.replayed = await service.create(caller, wanted, key)
             entry.session = identity = session_id(resource["metadata"]["name"])
         patience = Patience(parameters.preferred_wait(request))
         if patience.left:
@@ -34,7 +37,8 @@ def add(router: APIRouter, context: Context) -> None:
             "workspaceId": workspace_id(resource["metadata"]["name"]),
             "status": views.status_of(resource),
         }
-        return json_response(answer, 201, {"Location": f"{BASE}/{identity}", **patience.applied})
+        again = REPLAYED if entry.replayed else {}
+        return json_response(answer, 201, {"Location": f"{BASE}/{identity}", **patience.applied, **again})
 
     @router.get(BASE)
     async def list_sessions(request: Request) -> Response:

@@ -14,6 +14,9 @@ from codesessions_crds.credentials import master_key_of
 from codesessions_kube import logs
 from codesessions_oci.settings import RegistrySettings, RegistrySettingsError
 
+from codesessions_api.addresses import Network, networks
+from codesessions_api.ratelimits import CREATES, READS, STRANGERS, WRITES, Limit
+
 PREFIX = "CODESESSIONS_"
 
 
@@ -68,6 +71,11 @@ class ApiSettings(Settings):
         "", "ptyEndpoint of a session whose status does not name one yet; empty: null till then"
     )
     max_requests: str = _setting("4000", "requests that are held at a time; more are told to try again")
+    rate_reads: str = _setting("20000/10", "REQUESTS/SECONDS of one key that read; 0: no limit")
+    rate_writes: str = _setting("20000/10", "... that change something")
+    rate_creates: str = _setting("600/60", "... that make a session or a deploy")
+    rate_unauthenticated: str = _setting("3000/60", "... of one address without a good key")
+    trusted_proxies: str = _setting("", "networks whose X-Forwarded-For is believed, by commas")
     registry_url: str = _setting("", "OCI registry, its path the prefix of every repository")
     registry_pull_prefix: str = _setting("", "what nodes put before a repository to pull it; empty: as in the URL")
     registry_auth_file: str = _setting("", "dockerconfigjson with the registry's user")
@@ -95,9 +103,21 @@ class ApiSettings(Settings):
         """`max_requests` as a number. Raises SettingsError."""
         return whole(self.max_requests, "MAX_REQUESTS")
 
+    @property
+    def rate_limits(self) -> dict[str, Limit]:
+        """The limits that hold, by name. Raises SettingsError."""
+        names = (READS, WRITES, CREATES, STRANGERS)
+        found = {name: _limit(name, str(getattr(self, f"rate_{name}"))) for name in names}
+        return {name: limit for name, limit in found.items() if limit is not None}
+
+    @property
+    def proxies(self) -> tuple[Network, ...]:
+        """`trusted_proxies` as networks. Raises SettingsError."""
+        return _networks(self.trusted_proxies)
+
     def check(self) -> None:
         super().check()
-        _ = self.request_limit, self.registry, self.cache_bytes
+        _ = self.request_limit, self.registry, self.cache_bytes, self.rate_limits, self.proxies
 
 
 @dataclass(frozen=True)
@@ -108,6 +128,8 @@ class GatewaySettings(Settings):
     allowed_origins: str = _setting("", "origins of web pages that may connect besides the gateway's own, by commas")
     max_connections: str = _setting("4000", "connections at a time; more are told to try again")
     web_dir: str = _setting("/usr/share/codesessions/web", "folder of the web terminal's files; without it: none")
+    rate_unauthenticated: str = _setting("3000/60", "REQUESTS/SECONDS of one address without a good key; 0: no limit")
+    trusted_proxies: str = _setting("", "networks whose X-Forwarded-For is believed, by commas")
     drain_seconds: str = _setting("10", "seconds that open terminals get to part when the gateway is told to stop")
 
     @property
@@ -125,9 +147,37 @@ class GatewaySettings(Settings):
         """`drain_seconds` as a number. Raises SettingsError."""
         return whole(self.drain_seconds, "DRAIN_SECONDS")
 
+    @property
+    def rate_limits(self) -> dict[str, Limit]:
+        """The limits that hold, by name. Raises SettingsError."""
+        limit = _limit(STRANGERS, self.rate_unauthenticated)
+        return {STRANGERS: limit} if limit is not None else {}
+
+    @property
+    def proxies(self) -> tuple[Network, ...]:
+        """`trusted_proxies` as networks. Raises SettingsError."""
+        return _networks(self.trusted_proxies)
+
     def check(self) -> None:
         super().check()
-        _ = self.connection_limit, self.drain
+        _ = self.connection_limit, self.drain, self.rate_limits, self.proxies
+
+
+def _limit(name: str, text: str) -> Limit | None:
+    if text == "0":
+        return None
+    requests, slash, seconds = text.partition("/")
+    variable = f"RATE_{name.upper()}"
+    if not slash:
+        raise SettingsError(f"{PREFIX}{variable} must be REQUESTS/SECONDS, or 0 for no limit, it is {text!r}")
+    return Limit(name, whole(requests, variable), whole(seconds, variable))
+
+
+def _networks(text: str) -> tuple[Network, ...]:
+    try:
+        return networks(text)
+    except ValueError as error:
+        raise SettingsError(f"{PREFIX}TRUSTED_PROXIES: {error}") from error
 
 
 def whole(text: str, name: str) -> int:

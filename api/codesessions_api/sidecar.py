@@ -20,6 +20,7 @@ from yarl import URL
 
 from codesessions_api.problems import Problem, try_again
 from codesessions_api.tickets import address_of, ticket_for
+from codesessions_api.trace import current
 from codesessions_api.views import FINISHED, status_of
 
 MAX_OUTPUT_BYTES = 256 << 10
@@ -95,7 +96,7 @@ class Sidecars:
         token = ticket_for(self._master_key, resource, ("read",), user_id, now=self._clock())
         url = URL.build(scheme="http", host=address[0], port=address[1], path="/v1/transcript")
         limits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=ANSWER_SECONDS)
-        headers = {"Authorization": f"Bearer {token}"}
+        headers = {"Authorization": f"Bearer {token}", **current.get().headers}
         give_up = time.monotonic() + RETRY_SECONDS
         while True:
             try:
@@ -128,7 +129,7 @@ class Sidecars:
         if address is None:
             raise unavailable()
         token = ticket_for(self._master_key, resource, (scope,), user_id, now=self._clock())
-        headers = {"Authorization": f"Bearer {token}"}
+        headers = {"Authorization": f"Bearer {token}", **current.get().headers}
         finished = status_of(resource) in FINISHED  # its pod goes or is gone: not worth much waiting
         connect = 0.5 if finished else CONNECT_SECONDS
         limits = aiohttp.ClientTimeout(total=seconds + ANSWER_SECONDS, sock_connect=connect)

@@ -20,7 +20,13 @@ ORGANIZATION_LABEL = f"{GROUP}/organization"
 APP_LABEL = f"{GROUP}/app"
 BUILD_LABEL = f"{GROUP}/build"
 KEY_LABEL = f"{GROUP}/idempotent"
-"""On Builds whose name was made of an Idempotency-Key."""
+"""On CodeSessions and Builds whose name was made of an Idempotency-Key."""
+BODY_ANNOTATION = f"{GROUP}/request-body"
+"""On the same: SHA-256 of what was asked for."""
+REQUEST_ID_ANNOTATION = f"{GROUP}/request-id"
+"""Of the REST call that made the object."""
+TRACE_ANNOTATION = f"{GROUP}/traceparent"
+"""The same, where the call was part of a trace (W3C Trace Context)."""
 SESSION_LABEL = f"{GROUP}/session"
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 OPERATOR_MANAGER = "codesessions-operator"
@@ -35,6 +41,15 @@ PTY_PORT = 7681
 def random_text(length: int) -> str:
     """Random lower-case letters and digits, about 5.2 bits a character."""
     return "".join(secrets.choice(_ALPHABET) for _ in range(length))
+
+
+def derived_text(digest: bytes, length: int = 16) -> str:
+    """Lower-case letters and digits, the same for the same digest of at least 16 bytes; 16 are 82 bits."""
+    number, text = int.from_bytes(digest), ""
+    for _ in range(length):
+        number, rest = divmod(number, len(_ALPHABET))
+        text += _ALPHABET[rest]
+    return text
 
 
 def new_session_name() -> str:

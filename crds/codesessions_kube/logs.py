@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
+
+from codesessions_crds.names import REQUEST_ID_ANNOTATION, TRACE_ANNOTATION
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_PARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 class JsonFormatter(logging.Formatter):
@@ -43,3 +50,11 @@ def configure(level: str, form: str) -> None:
     handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.getLogger("audit").setLevel(logging.INFO)
+
+
+def request_fields(annotations: Mapping[str, str] | None) -> dict[str, str]:
+    """The ids of the REST call that made an object, as fields of a line; what somebody else wrote there is left out."""
+    given = annotations or {}
+    request, parent = given.get(REQUEST_ID_ANNOTATION, ""), _PARENT.fullmatch(given.get(TRACE_ANNOTATION, ""))
+    found = {"requestId": request} if _REQUEST_ID.fullmatch(request) else {}
+    return {**found, "traceId": parent[1]} if parent else found

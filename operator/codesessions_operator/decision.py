@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Any
@@ -74,6 +75,10 @@ class Observed:
     """Whether there is a registry for transcripts."""
     archive_time: timedelta = timedelta(days=1)
     """How long after its end a transcript is tried to be stored."""
+    keyed: bool = False
+    """Whether an Idempotency-Key stands for it, which is good for a day: till then the record is kept."""
+    request: Mapping[str, str] = field(default_factory=dict)
+    """Ids of the call that made it, for the log."""
     attempt: Attempt = NO_ATTEMPT
 
     @property

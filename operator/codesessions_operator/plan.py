@@ -19,6 +19,8 @@ COMPLETED_ON_REQUEST = "Completed"
 """The reason of an end that somebody asked for."""
 MAX_RESTARTS = 5
 RESTART_WINDOW = timedelta(minutes=10)
+KEY_LIFE = timedelta(hours=24)
+"""How long an Idempotency-Key of the REST API is good."""
 SETTLING_TIME = timedelta(seconds=2)
 """How long a pod may wait for its volume and a node before that is worth a word: most are bound within this."""
 LEAVING_TIME = timedelta(seconds=30)
@@ -168,7 +170,10 @@ def _ttl(observed: Observed) -> timedelta | None:
     """How long the record of a session that has ended is kept from now on."""
     ttl = observed.session.spec.ttl_seconds_after_finished
     finished = parse(observed.status.finished_at) or observed.now
-    return finished + timedelta(seconds=ttl) - observed.now if ttl else None
+    if not ttl:
+        return None
+    end = finished + timedelta(seconds=ttl)
+    return (max(end, observed.created + KEY_LIFE) if observed.keyed else end) - observed.now
 
 
 def _is_leaving(pod: Object) -> bool:

@@ -9,10 +9,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from codesessions_crds.codesession import CodeSession, CodeSessionStatus, Phase
-from codesessions_crds.names import API_VERSION, STATUS_MANAGER, workspace_name
+from codesessions_crds.names import API_VERSION, KEY_LABEL, STATUS_MANAGER, workspace_name
 from codesessions_kube.client import KubeClient
 from codesessions_kube.errors import NotFoundError
 from codesessions_kube.kinds import CODE_SESSION
+from codesessions_kube.logs import request_fields
 from codesessions_kube.store import Key, ObjectStore, version_of
 from pydantic import ValidationError
 
@@ -147,6 +148,8 @@ class Reconciler:
             now=moment,
             registry=self._archiver is not None,
             archive_time=self._settings.archive_time,
+            keyed=KEY_LABEL in (metadata.get("labels") or {}),
+            request=request_fields(metadata.get("annotations")),
             attempt=self._archiver.attempt(session) if self._archiver is not None else NO_ATTEMPT,
         )
 
@@ -220,7 +223,8 @@ class Reconciler:
         if not plan.warning and not (moved and (plan.phase is Phase.RUNNING or plan.phase.finished)):
             return
         session = observed.session
-        _log.info("%s/%s: %s (%s)", session.namespace, session.name, plan.phase, plan.reason)
+        line = (session.namespace, session.name, plan.phase, plan.reason)
+        _log.info("%s/%s: %s (%s)", *line, extra={"fields": dict(observed.request)})
         if plan.reason == COMPLETED_ON_REQUEST:
             return
         await events.record(self._client, session, warning=plan.warning, reason=plan.reason, message=plan.message)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from codesessions_crds.names import KEY_LABEL, REQUEST_ID_ANNOTATION, TRACE_ANNOTATION
+
 Object = dict[str, Any]
 
 METADATA = (
@@ -26,9 +28,17 @@ def only(item: Object, names: Iterable[str]) -> Object:
     return {name: item[name] for name in names if name in item}
 
 
+def ours(metadata: Object) -> Object:
+    """The labels and annotations that the REST API puts on what it makes."""
+    labels = only(metadata.get("labels") or {}, (KEY_LABEL,))
+    annotations = only(metadata.get("annotations") or {}, (REQUEST_ID_ANNOTATION, TRACE_ANNOTATION))
+    found = {"labels": labels, "annotations": annotations}
+    return {name: value for name, value in found.items() if value}
+
+
 def trim_session(item: Object) -> Object:
-    """A CodeSession without labels and annotations, such as the one that kubectl apply makes of all of it."""
-    return {**item, "metadata": only(item["metadata"], METADATA)}
+    """A CodeSession without labels and annotations but ours: kubectl apply makes one of all of it."""
+    return {**item, "metadata": {**only(item["metadata"], METADATA), **ours(item["metadata"])}}
 
 
 def trim_claim(item: Object) -> Object:

@@ -77,6 +77,7 @@ class Viewer:
             "user": self._visitor.ticket.user,
             "dialect": self._dialect.name,
             "role": "writer" if self._visitor.writes else "viewer",
+            **self._visitor.trace,
         }
         begun = time.monotonic()
         viewers = self._terminal.viewers

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
+from collections.abc import Mapping
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_PARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 def timestamp(nanoseconds: int) -> str:
@@ -22,3 +27,10 @@ def log(event: str, **details: object) -> None:
     else:
         text = json.dumps(line, separators=(",", ":"), default=str)
     sys.stderr.write(text + "\n")
+
+
+def trace_fields(headers: Mapping[str, str]) -> dict[str, str]:
+    """The ids of a request, for a line: `requestId` and, of a trace (W3C Trace Context), `traceId`."""
+    given, parent = headers.get("x-request-id", ""), _PARENT.fullmatch(headers.get("traceparent", ""))
+    found = {"requestId": given} if _REQUEST_ID.fullmatch(given) else {}
+    return {**found, "traceId": parent[1]} if parent else found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from codesessions_sidecar.dialects import BY_NAME
 from codesessions_sidecar.http import Request, number, one_of
@@ -37,6 +37,8 @@ class Visitor:
     session_id: str
     ticket: Ticket
     options: Options
+    trace: dict[str, str] = field(default_factory=dict)
+    """Ids of the request, as a line of the log has them."""
 
     @property
     def writes(self) -> bool:

@@ -26,7 +26,7 @@ from codesessions_sidecar.http import (
     render_part,
     tokens,
 )
-from codesessions_sidecar.log import log
+from codesessions_sidecar.log import log, trace_fields
 from codesessions_sidecar.settings import Settings
 from codesessions_sidecar.terminal import Terminal
 from codesessions_sidecar.tickets import ARCHIVE, READ, Ticket, TicketError, verify
@@ -188,7 +188,7 @@ class Server:
         from codesessions_sidecar.attach import Viewer  # 4 MiB that a session without viewers does without
         from codesessions_sidecar.options import Visitor, read_options
 
-        visitor = Visitor(self._settings.session_id, ticket, read_options(request))
+        visitor = Visitor(self._settings.session_id, ticket, read_options(request), trace_fields(request.headers))
         viewer = Viewer(self._terminal, visitor, reader, writer)
         self._viewers.add(viewer)
         try:

@@ -16,6 +16,7 @@ from codesessions_api.auth import authenticate, caller_of
 from codesessions_api.caches import Caches
 from codesessions_api.gateway.handshake import Handshake
 from codesessions_api.problems import Problem, not_found, try_again
+from codesessions_api.trace import current
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,9 @@ class Visitor:
     expires: float | None = None
     since: float | None = None
 
-    def log_fields(self, request_id: str) -> dict[str, object]:
-        """Who this is, and for which session, as a line of the log has it."""
+    @property
+    def log_fields(self) -> dict[str, object]:
+        """Who this is, and for which session, as a line of the log has it, with the ids of the request."""
         metadata = self.session["metadata"]
         return {
             "session": metadata["name"],
@@ -42,7 +44,7 @@ class Visitor:
             "key": self.key[1] if self.key else None,
             "userId": self.user_id,
             "scope": ",".join(self.scope),
-            "requestId": request_id,
+            **current.get().fields,
         }
 
 

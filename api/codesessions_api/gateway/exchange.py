@@ -44,7 +44,7 @@ def exchange(request: Handshake, request_id: str, admission: Admission, master_k
         master_key, visitor.session, visitor.scope, visitor.user_id, now=now, key=visitor.key[1], since=visitor.since
     )
     if visitor.since is None:
-        _audit.info("ticket", extra={"fields": {"verb": "ticket", "result": "ok", **visitor.log_fields(request_id)}})
+        _audit.info("ticket", extra={"fields": {"verb": "ticket", "result": "ok", **visitor.log_fields}})
     body = json.dumps(_document(visitor, text)).encode()
     headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "X-Request-Id": request_id}
     return plain(200, "application/json", body, headers)

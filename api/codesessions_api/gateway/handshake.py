@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, unquote, urlencode
 from codesessions_api.gateway.frames import accept_key
 from codesessions_api.parameters import MAX_SEQ
 from codesessions_api.problems import Problem, bad_parameter
+from codesessions_api.trace import current
 
 MAX_HEAD = 16 << 10
 MAX_PARAMETERS = 32
@@ -150,7 +151,7 @@ def parse_headers(lines: Iterable[bytes]) -> dict[str, str]:
 
 
 def for_sidecar(request: Handshake, host: str, ticket: str) -> bytes:
-    """The handshake that goes to the sidecar: the client's key, subprotocols and query, our ticket, nothing else."""
+    """The handshake that goes to the sidecar: the client's key, subprotocols and query, our ticket and ids."""
     query = urlencode(request.parameters())
     lines = [
         f"GET /v1/attach{'?' if query else ''}{query} HTTP/1.1",
@@ -160,6 +161,7 @@ def for_sidecar(request: Handshake, host: str, ticket: str) -> bytes:
         "Sec-WebSocket-Version: 13",
         f"Sec-WebSocket-Key: {request.key}",
         f"Authorization: Bearer {ticket}",
+        *(f"{name}: {value}" for name, value in current.get().headers.items()),
     ]
     if request.protocols:
         lines.append(f"Sec-WebSocket-Protocol: {', '.join(request.protocols)}")

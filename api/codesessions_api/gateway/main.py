@@ -35,6 +35,8 @@ async def serve(settings: GatewaySettings, client: KubeClient, stop: asyncio.Eve
         origins=settings.origins,
         limit=settings.connection_limit,
         web=Path(settings.web_dir) if settings.web_dir else None,
+        rate_limits=settings.rate_limits,
+        proxies=settings.proxies,
     )
     gateways.append(gateway)
     caches.start()

@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import re
-import secrets
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from codesessions_kube.store import Key, key_of
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
 from codesessions_api import views
+from codesessions_api.addresses import Network, client_of
 from codesessions_api.caches import Caches
 from codesessions_api.gateway import answers, handshake
 from codesessions_api.gateway.admission import Admission, Visitor
@@ -25,7 +24,9 @@ from codesessions_api.gateway.pages import Pages
 from codesessions_api.gateway.splice import BUFFER, Cut, Splice, part
 from codesessions_api.gateway.upstream import UnreachableError, open_upstream
 from codesessions_api.problems import Problem, try_again
+from codesessions_api.ratelimits import Limit, RateLimits
 from codesessions_api.tickets import address_of, ticket_for
+from codesessions_api.trace import current, trace_of
 
 HEAD_SECONDS = 10.0
 SPARE_CONNECTIONS = 256
@@ -34,7 +35,6 @@ CLOSE_SECONDS = 5.0
 SETTLE_SECONDS = 1.0
 PAGE_SECONDS = 20.0
 """How long a file may take to a slow telephone."""
-_REQUEST_ID = re.compile(r"^[A-Za-z0-9._:-]{1,128}$")
 _log = logging.getLogger(__name__)
 _audit = logging.getLogger("audit")
 
@@ -72,11 +72,14 @@ class Gateway:
         origins: frozenset[str] = frozenset(),
         limit: int = 4000,
         web: Path | None = None,
+        rate_limits: Mapping[str, Limit] | None = None,
+        proxies: tuple[Network, ...] = (),
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._caches, self._master_key, self._limit, self._clock = caches, master_key, limit, clock
         self._admission = Admission(caches, master_key, origins, clock=clock)
         self._pages = Pages(web)
+        self._rate_limits, self._proxies = RateLimits(rate_limits or {}, time.monotonic), proxies
         self._tasks: set[asyncio.Task[None]] = set()
         self._silent: set[asyncio.Task[None]] = set()
         """Connections on which nothing was asked yet."""
@@ -149,13 +152,14 @@ class Gateway:
                 writer.transport.abort()
 
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        request, request_id = None, secrets.token_hex(8)
+        request, trace = None, trace_of("", "")
         try:
             request = await self._asked(reader)
             if request is None:
                 return
-            given = request.headers.get("x-request-id", "")
-            request_id = given if _REQUEST_ID.fullmatch(given) else request_id
+            trace = trace_of(request.headers.get("x-request-id", ""), request.headers.get("traceparent", ""))
+            current.set(trace)
+            request_id = trace.request_id
             if request.path in {"/healthz", "/readyz", "/metrics"}:
                 await part(reader, writer, self._operations(request.path, request_id))
                 return
@@ -164,9 +168,21 @@ class Gateway:
                 await part(reader, writer, answer, PAGE_SECONDS)
                 return
             await self._visit(request, request_id, reader, writer)
-        except Problem as problem:
+        except Problem as refused:
+            problem = self._bounded(refused, request, writer)
             self.metrics.refused.labels(problem.code).inc()
-            await part(reader, writer, answers.refusal(request, problem, request_id))
+            await part(reader, writer, answers.refusal(request, problem, trace.request_id))
+
+    def _bounded(self, problem: Problem, request: Handshake | None, writer: asyncio.StreamWriter) -> Problem:
+        """The problem, or, where an address shows what is not good too often, that."""
+        if problem.status != 401 or request is None:
+            return problem
+        peer = (writer.get_extra_info("peername") or ("",))[0]
+        try:
+            self._rate_limits.stranger(client_of(peer, [request.headers.get("x-forwarded-for", "")], self._proxies))
+        except Problem as limited:
+            return limited
+        return problem
 
     def _web(self, request: Handshake, request_id: str) -> bytes | None:
         """What the web terminal asks for besides its WebSocket; None for something else."""
@@ -204,14 +220,12 @@ class Gateway:
             token = ticket_for(self._master_key, visitor.session, visitor.scope, visitor.user_id, now=self._clock())
             upstream = await open_upstream(request, address, token)
         except UnreachableError as error:
-            _log.info("no terminal", extra={"fields": {"error": str(error), "requestId": request_id}})
+            _log.info("no terminal", extra={"fields": {"error": str(error), **current.get().fields}})
             text = "the session's terminal cannot be reached; connect again"
             await part(reader, writer, self._closed(request, answers.UNREACHABLE, text, request_id))
             return
         writer.write(handshake.for_client(request, upstream.protocol, request_id))
-        await self._stay(
-            visitor, request_id, Splice((reader, writer), (upstream.reader, upstream.writer), self.metrics.count)
-        )
+        await self._stay(visitor, Splice((reader, writer), (upstream.reader, upstream.writer), self.metrics.count))
 
     async def _admitted(self, request: Handshake) -> Visitor:
         """As `admit`, with a moment for the watches: the REST API may know of a session, and that it runs, earlier."""
@@ -232,11 +246,11 @@ class Gateway:
         ).inc()
         return answers.closed(request, code, reason, request_id)
 
-    async def _stay(self, visitor: Visitor, request_id: str, splice: Splice) -> None:
+    async def _stay(self, visitor: Visitor, splice: Splice) -> None:
         """Until it ends by itself, the key stops to be good, or the gateway stops."""
         loop = asyncio.get_running_loop()
         cut: asyncio.Future[Cut] = loop.create_future()
-        fields = visitor.log_fields(request_id)
+        fields = visitor.log_fields
         _audit.info("attach", extra={"fields": {"verb": "attach", "result": "ok", **fields}})
         self._inside[cut] = visitor
         self._check_again(cut, visitor)  # the key may have changed while the sidecar was asked

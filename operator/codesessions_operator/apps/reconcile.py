@@ -337,7 +337,8 @@ class AppReconciler:
         self._builds.put(written)
         if new.status.phase is not old.status.phase:
             ready = find_condition(new.status.conditions, "Ready")
-            _log.info("%s/%s: %s", new.namespace, new.name, new.status.phase)
+            line = (new.namespace, new.name, new.status.phase)
+            _log.info("%s/%s: %s", *line, extra={"fields": dict(new.request)})
             await events.record_about(
                 self._client,
                 BUILD.kind,

@@ -9,6 +9,7 @@ from typing import Any
 from codesessions_crds.app import App, AppStatus
 from codesessions_crds.build import Build, BuildStatus
 from codesessions_crds.names import KEY_LABEL
+from codesessions_kube.logs import request_fields
 from pydantic import ValidationError
 
 from codesessions_operator.apps.objects import Application
@@ -55,6 +56,7 @@ def build_record(resource: Object) -> BuildRecord | None:
         spec=model.spec,
         status=model.status or BuildStatus(),
         keyed=KEY_LABEL in (metadata.get("labels") or {}),
+        request=request_fields(metadata.get("annotations")),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from codesessions_operator.trim import METADATA, only
+from codesessions_operator.trim import METADATA, only, ours
 
 Object = dict[str, Any]
 _METADATA = (*METADATA, "labels")
@@ -13,8 +13,9 @@ _CONTAINER = ("name", "state", "lastState", "restartCount", "ready")
 
 
 def trim_resource(item: Object) -> Object:
-    """An App or a Build without annotations."""
-    return {**item, "metadata": only(item["metadata"], _METADATA)}
+    """An App or a Build without annotations but ours."""
+    notes = {name: value for name, value in ours(item["metadata"]).items() if name == "annotations"}
+    return {**item, "metadata": {**only(item["metadata"], _METADATA), **notes}}
 
 
 def trim_deployment(item: Object) -> Object:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -27,6 +27,8 @@ class BuildRecord:
     status: BuildStatus
     keyed: bool = False
     """Whether an Idempotency-Key named it: its record, without what it left in the registry, is kept for a day."""
+    request: Mapping[str, str] = field(default_factory=dict)
+    """Ids of the call that made it, for the log."""
 
     @property
     def order(self) -> tuple[datetime, bool, str, str]:

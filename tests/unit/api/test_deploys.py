@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from codesessions_api.deploys import build_name
+from codesessions_kube.errors import ForbiddenError
 from codesessions_kube.kinds import APP, BUILD
 from support.restapi import ONE, Rest, until
 
@@ -57,9 +57,12 @@ def set_clock(rest: Rest, **after: float) -> None:
 
 
 async def test_the_same_key_is_the_same_deploy(running: Rest) -> None:
-    set_clock(running, hours=23)
+    set_clock(running, hours=1)
     answers = await asyncio.gather(*(running.call("POST", DEPLOY, Idempotency_Key="k1") for _ in range(5)))
     assert len({each.json["buildId"] for each in answers}) == 1
+    assert sorted(each.headers.get("idempotency-replayed", "") for each in answers) == [""] + 4 * ["true"]
+    set_clock(running, hours=23)
+    assert (await running.call("POST", DEPLOY, Idempotency_Key="k1")).json["buildId"] == answers[0].json["buildId"]
     other = await running.call("POST", DEPLOY, Idempotency_Key="k2")
     assert other.json["buildId"] != answers[0].json["buildId"]
     assert len(objects(running, "Build")) == 2
@@ -67,10 +70,11 @@ async def test_the_same_key_is_the_same_deploy(running: Rest) -> None:
     assert (await running.call("POST", DEPLOY, Idempotency_Key="k1")).json["buildId"] != answers[0].json["buildId"]
 
 
-def test_a_key_makes_the_same_name_at_every_replica_and_another_after_its_life() -> None:
-    assert build_name("demo", "uid", "k", 0) == build_name("demo", "uid", "k", 0)
-    names = {build_name(*each) for each in [("demo", "uid", "k", 0), ("demo", "uid", "k", 1), ("demo", "uid2", "k", 0)]}
-    assert len(names) == 3
+async def test_an_app_that_is_there_is_found_when_the_quota_of_apps_is_used_up(running: Rest) -> None:
+    first = (await running.call("POST", DEPLOY)).json
+    running.application.context.deploys.caches.apps.get = lambda *_: None  # type: ignore[union-attr, method-assign]
+    running.kube.will_refuse("create", APP, ForbiddenError("exceeded quota: q, ...", status=403))
+    assert (await running.call("POST", DEPLOY)).json["appId"] == first["appId"]
 
 
 @pytest.mark.parametrize("key", ['""', "x" * 256])

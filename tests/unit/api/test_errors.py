@@ -13,6 +13,7 @@ import codesessions_api
 import pytest
 from codesessions_api import bodies, http11
 from codesessions_api.codes import CODES
+from codesessions_api.ratelimits import Limit
 from codesessions_kube.errors import ForbiddenError, InvalidError, KubeError, UnavailableError
 from codesessions_kube.kinds import API_KEY, APP, BUILD, CODE_SESSION
 from support.livekube import LiveKube
@@ -160,6 +161,17 @@ async def in_build_phase(rest: Rest, method: str, path: str, **status: Any) -> A
     return await rest.call(method, f"{BUILDS}/{build}{path}")
 
 
+async def with_a_key_of_another_body(rest: Rest) -> Answer:
+    await rest.call("POST", BASE, BODY, Idempotency_Key="k")
+    return await rest.call("POST", BASE, {**BODY, "projectName": "another"}, Idempotency_Key="k")
+
+
+async def too_often(_: Rest) -> Answer:
+    async with serving(rate_limits={"reads": Limit("reads", 1, 60)}) as rest:
+        await rest.call("GET", BASE)
+        return await rest.call("GET", BASE)
+
+
 RBAC = 'codesessions.codesessions.dev is forbidden: User "system:x" cannot create resource "codesessions"'
 SCENARIOS: dict[str, Scenario] = {
     "malformed_json": call("POST", BASE, b"{"),
@@ -193,6 +205,8 @@ SCENARIOS: dict[str, Scenario] = {
     "invalid_parameter": call("GET", f"{BASE}?limit=many"),
     "invalid": refused("create", InvalidError("spec.projectName: Invalid value", status=422)),
     "input_queue_full": said(429, "", "/input", TEXT),
+    "idempotency_key_reused": with_a_key_of_another_body,
+    "rate_limited": too_often,
     "headers_too_large": raw(b"GET / HTTP/1.1\r\nX: " + b"x" * (http11.MAX_HEAD + 1)),
     "internal_error": faulty,
     "terminal_unavailable": said(500, ""),
@@ -220,7 +234,7 @@ async def test_every_refusal_is_a_problem_with_its_code(
     assert problem["title"]
     assert problem["detail"]
     assert problem["requestId"] == answer.headers["x-request-id"]
-    if answer.status == 503 or code in {"session_not_running", "input_queue_full"}:
+    if answer.status == 503 or code in {"session_not_running", "input_queue_full", "rate_limited"}:
         assert int(answer.headers["retry-after"]) > 0
     if answer.status == 401:
         assert "X-API-Key" in answer.headers["www-authenticate"]

@@ -1,3 +1,4 @@
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from codesessions_api.caches import Caches
 from codesessions_api.context import Context
 from codesessions_api.deploy_caches import DeployCaches
 from codesessions_api.deploys import Deploys
+from codesessions_api.ratelimits import RateLimits
 from codesessions_api.service import Service
 from codesessions_api.sidecar import Sidecars
 from openapi_spec_validator import validate
@@ -22,7 +24,7 @@ async def context() -> Context:
     known = DeployCaches(object())  # type: ignore[arg-type]
     service, sidecars = Service(object(), caches), Sidecars(b"k" * 32)  # type: ignore[arg-type]
     deploys, logs = Deploys(object(), known, configured=True), BuildLogs(object(), known, None)  # type: ignore[arg-type]
-    return Context(service, caches, sidecars, transcripts, b"k" * 32, deploys, logs)
+    return Context(service, caches, sidecars, transcripts, b"k" * 32, deploys, logs, RateLimits({}, time.monotonic))
 
 
 def test_the_document_is_valid() -> None:
