@@ -20,6 +20,7 @@ def manifest(
     scopes: list[str],
     description: str = "",
     expires: timedelta | None = None,
+    rate_limits: Object | None = None,
     namespace: str | None = None,
     now: datetime | None = None,
 ) -> Object:
@@ -27,6 +28,8 @@ def manifest(
     spec: Object = {"hash": key.hash, "scopes": scopes, "userId": user}
     if description:
         spec["description"] = description
+    if rate_limits:
+        spec["rateLimits"] = rate_limits
     if expires is not None:
         spec["expiresAt"] = _text((now or datetime.now(UTC)) + expires)
     metadata = {"name": f"csk-{key.id}", **({"namespace": namespace} if namespace else {})}
@@ -54,6 +57,7 @@ async def listing(client: KubeClient, namespace: str | None, *, now: datetime | 
                 "description": spec.get("description", ""),
                 "expiresAt": spec.get("expiresAt"),
                 "state": _state(spec, moment),
+                "rateLimits": spec.get("rateLimits"),
             }
         )
     return sorted(found, key=lambda each: (each["namespace"], each["name"]))
@@ -100,6 +104,7 @@ def successor(old: Object, key: NewKey, *, expires: timedelta | None = None, now
         scopes=list(spec["scopes"]),
         description=spec.get("description", ""),
         expires=expires,
+        rate_limits=spec.get("rateLimits"),
         now=moment,
     )
     if expires is None and spec.get("expiresAt"):

@@ -14,7 +14,7 @@ from codesessions_crds.credentials import NewKey, new_api_key
 from codesessions_kube.client import KubeClient, connect
 from codesessions_kube.errors import KubeError, NotFoundError
 
-from codesessions_cli import keys, orgs, words
+from codesessions_cli import keys, orgs, quotas, words
 from codesessions_cli.orgs import RefusedError
 
 _EPILOG = """\
@@ -38,8 +38,16 @@ def parser() -> argparse.ArgumentParser:
     )
     create = _command(org, "create", _org_create, "make a namespace an organisation; safe to repeat")
     create.add_argument("name", type=words.organization, help="the namespace; the organisation is org_NAME")
+    limits = create.add_argument_group(
+        "limits", "Of all that is in it; `none` takes one away, those that are not named stay as they are."
+    )
+    limits.add_argument("--max-sessions", dest="sessions", type=words.count, metavar="20", help="with ended ones")
+    limits.add_argument("--max-apps", dest="apps", type=words.count, metavar="5", help="applications")
+    limits.add_argument("--cpu", type=words.quantity, metavar="8", help="that pods ask for")
+    limits.add_argument("--memory", type=words.quantity, metavar="16Gi", help="that pods ask for")
+    limits.add_argument("--storage", type=words.quantity, metavar="100Gi", help="of volumes")
     _output(create)
-    _output(_command(org, "list", _org_list, "list organisations"))
+    _output(_command(org, "list", _org_list, "list organisations, with what they use of what they may"))
     _add_keys(groups)
     return made
 
@@ -88,6 +96,14 @@ def _new_key(command: argparse.ArgumentParser) -> None:
     command.add_argument("--user", required=True, type=words.user, help="whose key it is; sessions made with it too")
     command.add_argument("--scopes", type=words.scopes, default=every, help="separated by commas; default: all")
     command.add_argument("--expires-in", type=words.duration, metavar="30d", help="m, h or d; default: never")
+    command.add_argument(
+        "--rate-limit",
+        type=words.rate_limit,
+        action="append",
+        default=[],
+        metavar="reads=100/10s",
+        help="in place of the installation's; reads, writes or creates; may be repeated",
+    )
     command.add_argument("--description", type=words.description, default="", help="what it is for")
 
 
@@ -113,18 +129,42 @@ async def _namespace(client: KubeClient, options: argparse.Namespace) -> str | N
 
 async def _org_create(client: KubeClient, options: argparse.Namespace) -> None:
     await orgs.create(client, options.name)
+    wanted = {name: value for name in quotas.RESOURCES if (value := getattr(options, name)) is not None}
+    hard = await quotas.limit(client, options.name, wanted) if wanted else None
     if options.output == "json":
-        _show({"namespace": options.name, "organizationId": f"org_{options.name}"})
+        more = {} if hard is None else {"hard": hard}
+        _show({"namespace": options.name, "organizationId": f"org_{options.name}", **more})
         return
     sys.stdout.write(f"namespace {options.name} is organisation org_{options.name}\n")
+    for resource, value in sorted((hard or {}).items()):
+        sys.stdout.write(f"  {resource}: at most {value}\n")
 
 
 async def _org_list(client: KubeClient, options: argparse.Namespace) -> None:
-    found = await orgs.listing(client)
+    found, used = await orgs.listing(client), await quotas.use(client)
+    if used is None:
+        sys.stderr.write("what they use cannot be shown: listing resourcequotas is forbidden\n")
     if options.output == "json":
-        _show([{"namespace": namespace, "organizationId": organization} for namespace, organization in found])
+        _show(
+            [
+                {
+                    "namespace": namespace,
+                    "organizationId": organization,
+                    "quota": None if used is None else used.get(namespace, {}),
+                }
+                for namespace, organization in found
+            ]
+        )
         return
-    _table([("NAMESPACE", "ORGANIZATION"), *found])
+    rows = [
+        (namespace, organization, *(_used((used or {}).get(namespace, {}).get(name)) for name in quotas.RESOURCES))
+        for namespace, organization in found
+    ]
+    _table([("NAMESPACE", "ORGANIZATION", *(name.upper() for name in quotas.RESOURCES)), *rows])
+
+
+def _used(quota: dict[str, str] | None) -> str:
+    return f"{quota['used']}/{quota['hard']}" if quota else "-"
 
 
 async def _keys_create(client: KubeClient, options: argparse.Namespace) -> None:
@@ -137,6 +177,7 @@ async def _keys_create(client: KubeClient, options: argparse.Namespace) -> None:
         scopes=options.scopes,
         description=options.description,
         expires=options.expires_in,
+        rate_limits=dict(options.rate_limit),
     )
     await keys.create(client, namespace, body)
     _show_key(key, namespace, body, options)
@@ -196,6 +237,7 @@ def _keys_generate(options: argparse.Namespace) -> None:
         scopes=options.scopes,
         description=options.description,
         expires=options.expires_in,
+        rate_limits=dict(options.rate_limit),
         namespace=options.namespace,
     )
     sys.stderr.write(f"{key.text}\nKeep it: only its hash is in the manifest.\n")

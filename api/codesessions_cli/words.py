@@ -6,7 +6,9 @@ import re
 from argparse import ArgumentTypeError
 from datetime import timedelta
 
-from codesessions_crds.apikey import Scope
+from codesessions_crds.apikey import RateLimit, RateLimits, Scope
+from codesessions_crds.meta import QUANTITY_PATTERN
+from pydantic import ValidationError
 
 _UNITS = {"m": 60, "h": 3600, "d": 86400}
 _LONGEST = timedelta(days=36500)
@@ -69,3 +71,29 @@ def user(text: str) -> str:
     if not 1 <= len(text) <= 128:
         raise ArgumentTypeError("from 1 to 128 characters")
     return text
+
+
+def count(text: str) -> str:
+    """How many there may be; `none` for as many as there are."""
+    if text != "none" and not (text.isascii() and text.isdigit() and len(text) < 8):
+        raise ArgumentTypeError(f"{text!r} is no number such as 20, nor none")
+    return text
+
+
+def quantity(text: str) -> str:
+    """A quantity of Kubernetes; `none` for no limit."""
+    if text != "none" and (len(text) > 32 or re.fullmatch(QUANTITY_PATTERN, text) is None):
+        raise ArgumentTypeError(f"{text!r} is no quantity such as 500m, 8 or 16Gi, nor none")
+    return text
+
+
+def rate_limit(text: str) -> tuple[str, dict[str, int]]:
+    """`reads=100/10s`: 100 requests that read in 10 seconds."""
+    found = re.fullmatch(r"(\w+)=(\d{1,8})/(\d{1,8})s?", text, re.ASCII)
+    if found is None or found[1] not in RateLimits.model_fields:
+        raise ArgumentTypeError(f"{text!r} is not like reads=100/10s; there are {', '.join(RateLimits.model_fields)}")
+    try:
+        limit = RateLimit(requests=int(found[2]), seconds=int(found[3]))
+    except ValidationError as error:
+        raise ArgumentTypeError("from 1 to 1000000 requests in 1 to 86400 seconds") from error
+    return found[1], limit.model_dump()

@@ -18,6 +18,17 @@ class Scope(StrEnum):
     DEPLOY = "code-sessions:deploy"
 
 
+class RateLimit(Resource):
+    requests: int = Field(ge=1, le=1_000_000, description="How many requests, all of which may come at once.")
+    seconds: int = Field(ge=1, le=86_400, description="In how many seconds as many come back.")
+
+
+class RateLimits(Resource):
+    reads: RateLimit | None = Field(default=None, description="Of requests that read; absent: the installation's.")
+    writes: RateLimit | None = Field(default=None, description="Of requests that change something.")
+    creates: RateLimit | None = Field(default=None, description="Of requests that make a session or a deploy.")
+
+
 class APIKeySpec(Resource):
     hash: str = Field(pattern=r"^[0-9a-f]{64}$", max_length=64, description="SHA-256 of the whole key, in hexadecimal.")
     scopes: list[Scope] = Field(
@@ -27,6 +38,10 @@ class APIKeySpec(Resource):
     description: str = Field(default="", max_length=256, description="What it is for, for people.")
     expires_at: Timestamp | None = Field(default=None, description="When it stops working; absent: never.")
     disabled: bool = Field(default=False, description="True: it does not work, from the next request on.")
+    rate_limits: RateLimits | None = Field(
+        default=None,
+        description="How often it may call a replica of the API, in place of the installation's limits.",
+    )
 
 
 class APIKey(Resource):

@@ -92,3 +92,14 @@ default
 {{- printf "%s-pty-tls" (include "codesessions.fullname" .) -}}
 {{- end -}}
 {{- end }}
+
+{{/* Rate limits as environment variables: (dict "root" $ "names" (list "reads" ...)). */}}
+{{- define "codesessions.rateLimitEnv" -}}
+{{- range $name := .names }}
+{{- $limit := index $.root.Values.rateLimits $name }}
+- name: CODESESSIONS_RATE_{{ upper $name }}
+  value: {{ ternary (printf "%d/%d" (int64 $limit.requests) (int64 $limit.seconds)) "0" (gt (int64 $limit.requests) 0) | quote }}
+{{- end }}
+- name: CODESESSIONS_TRUSTED_PROXIES
+  value: {{ join "," .root.Values.rateLimits.trustedProxies | quote }}
+{{- end }}

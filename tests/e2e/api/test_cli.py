@@ -53,7 +53,7 @@ def test_an_organisation_can_be_made_twice_and_is_listed(command: Command) -> No
     again = command("org", "create", ORG, "-o", "json")
     assert json.loads(again.stdout) == {"namespace": ORG, "organizationId": f"org_{ORG}"}
     listed = json.loads(command("org", "list", "-o", "json").stdout)
-    assert {"namespace": ORG, "organizationId": f"org_{ORG}"} in listed
+    assert {"namespace": ORG, "organizationId": f"org_{ORG}", "quota": {}} in listed
 
 
 @pytest.mark.usefixtures("organization")

@@ -23,3 +23,14 @@ def test_labels_go_before_the_defaults_but_not_before_the_id() -> None:
     assert demo["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "baseline"
     assert demo["metadata"]["labels"]["cost"] == "42"
     assert demo["metadata"]["annotations"]["a"] == "b"
+
+
+def test_an_organisation_has_a_quota_and_what_containers_ask_for_by_default() -> None:
+    quota = {"count/codesessions.codesessions.dev": "20", "requests.cpu": "8"}
+    found = render({"organizations": [{"name": "demo", "quota": quota}, {"name": "other", "quota": {"pods": "9"}}]})
+    demo, other = found.all("ResourceQuota")
+    assert (demo["metadata"]["namespace"], demo["spec"]["hard"]) == ("demo", quota)
+    assert (other["metadata"]["namespace"], other["spec"]["hard"]) == ("other", {"pods": "9"})
+    (limits,) = found.all("LimitRange")
+    assert limits["metadata"]["namespace"] == "demo"
+    assert set(limits["spec"]["limits"][0]["defaultRequest"]) == {"cpu", "memory"}

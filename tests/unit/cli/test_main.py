@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
-from codesessions_cli import keys, main, orgs
+from codesessions_cli import keys, main, orgs, quotas
 from codesessions_cli.orgs import RefusedError
 from codesessions_crds.credentials import hash_api_key, is_well_formed_key, new_api_key
 from codesessions_kube.errors import ForbiddenError, NotFoundError, UnavailableError
-from codesessions_kube.kinds import API_KEY, NAMESPACE
+from codesessions_kube.kinds import API_KEY, NAMESPACE, RESOURCE_QUOTA
 from support.livekube import LiveKube
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+HEAD = ["NAMESPACE", "ORGANIZATION", "SESSIONS", "APPS", "CPU", "MEMORY", "STORAGE"]
 
 
 class Kube(LiveKube):
@@ -80,11 +82,82 @@ def test_an_organisation_is_made_and_listed(kube: Kube, capsys: pytest.CaptureFi
     run("org", "create", "acme")
     capsys.readouterr()
     run("org", "list", "-o", "json")
-    assert json.loads(capsys.readouterr().out) == [{"namespace": "acme", "organizationId": "org_acme"}]
+    assert json.loads(capsys.readouterr().out) == [{"namespace": "acme", "organizationId": "org_acme", "quota": {}}]
     run("org", "list")
-    assert capsys.readouterr().out == "NAMESPACE  ORGANIZATION\nacme       org_acme\n"
+    assert capsys.readouterr().out.split() == [*HEAD, "acme", "org_acme", *5 * "-"]
     labels = kube.objects["Namespace", "", "acme"]["metadata"]["labels"]
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+
+
+def test_limits_are_set_changed_and_taken_away(kube: Kube, capsys: pytest.CaptureFixture[str]) -> None:
+    run("org", "create", "acme", "--max-sessions", "20", "--cpu", "8", "-o", "json")
+    hard = {"count/codesessions.codesessions.dev": "20", "requests.cpu": "8"}
+    assert json.loads(capsys.readouterr().out)["hard"] == hard
+    assert kube.objects["ResourceQuota", "acme", "codesessions"]["spec"] == {"hard": hard}
+    assert kube.objects["LimitRange", "acme", "codesessions"]["spec"]["limits"][0]["type"] == "Container"
+    run("org", "create", "acme")
+    assert kube.objects["ResourceQuota", "acme", "codesessions"]["spec"] == {"hard": hard}
+    run("org", "create", "acme", "--cpu", "none", "--storage", "10Gi")
+    hard = {"count/codesessions.codesessions.dev": "20", "requests.storage": "10Gi"}
+    assert kube.objects["ResourceQuota", "acme", "codesessions"]["spec"] == {"hard": hard}
+    run("org", "create", "acme", "--max-sessions", "none", "--storage", "none")
+    assert ("ResourceQuota", "acme", "codesessions") not in kube.objects
+
+
+def test_a_list_shows_what_is_used_of_the_tightest_quota(kube: Kube, capsys: pytest.CaptureFixture[str]) -> None:
+    run("org", "create", "acme", "--max-sessions", "20", "--memory", "1Gi")
+    memory = "requests.memory"
+    quota = kube.objects["ResourceQuota", "acme", "codesessions"]
+    quota["status"] = {"hard": quota["spec"]["hard"], "used": {memory: "512Mi"}}
+    own = {"hard": {memory: "600M"}, "used": {memory: "536870912"}}
+    for name, spec in (("of-the-platform", {}), ("of-some-pods", {"scopes": ["BestEffort"]})):
+        other = {"metadata": {"name": name, "namespace": "acme"}, "spec": spec, "status": own}
+        kube.objects["ResourceQuota", "acme", name] = other
+    capsys.readouterr()
+    run("org", "list", "-o", "json")
+    (shown,) = json.loads(capsys.readouterr().out)
+    assert shown["quota"] == {
+        "sessions": {"used": "0", "hard": "20"},
+        "memory": {"used": "536870912", "hard": "600M"},
+    }
+    run("org", "list")
+    assert capsys.readouterr().out.split()[-5:] == ["0/20", "-", "-", "536870912/600M", "-"]
+
+
+def test_a_list_without_the_right_to_see_quotas_says_so(acme: Kube, capsys: pytest.CaptureFixture[str]) -> None:
+    acme.will_refuse("list", RESOURCE_QUOTA, ForbiddenError("no", status=403))
+    run("org", "list", "-o", "json")
+    said = capsys.readouterr()
+    assert json.loads(said.out) == [{"namespace": "acme", "organizationId": "org_acme", "quota": None}]
+    assert "resourcequotas" in said.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("--max-sessions", "-1"), ("--max-apps", "1.5"), ("--cpu", "-1"), ("--memory", "16 Gi"), ("--storage", "")],
+)
+def test_a_limit_that_cannot_be_is_refused(
+    kube: Kube, capsys: pytest.CaptureFixture[str], words: tuple[str, str]
+) -> None:
+    code, text = fails(capsys, "org", "create", "acme", "=".join(words))
+    assert (code, kube.writes) == (2, [])
+    assert words[0] in text
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("0", 0),
+        ("500m", Decimal("0.5")),
+        ("16Gi", 2**34),
+        ("1k", 1000),
+        ("1.5Ki", 1536),
+        ("2e3", 2000),
+        ("5n", Decimal("5e-9")),
+    ],
+)
+def test_quantities_are_numbers(text: str, number: Decimal) -> None:
+    assert quotas.amount(text) == number
 
 
 @pytest.mark.parametrize("name", ["default", "kube-system"])
@@ -260,3 +333,20 @@ def test_help_is_there_for_every_command(capsys: pytest.CaptureFixture[str], arg
         main.main([*argv, "--help"])
     assert caught.value.code == 0
     assert "usage: codesessions" in capsys.readouterr().out
+
+
+def test_a_key_has_limits_of_its_own_and_so_has_its_successor(acme: Kube, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("--rate-limit", "reads=100/10s", "--rate-limit", "creates=1/60")
+    limits = {"reads": {"requests": 100, "seconds": 10}, "creates": {"requests": 1, "seconds": 60}}
+    old = made_key(acme, capsys, *words)
+    assert acme.objects["APIKey", "acme", old["name"]]["spec"]["rateLimits"] == limits
+    run("keys", "rotate", old["name"], "-o", "json")
+    new = json.loads(capsys.readouterr().out)
+    assert acme.objects["APIKey", "acme", new["name"]]["spec"]["rateLimits"] == limits
+
+
+@pytest.mark.parametrize(
+    "text", ["reads", "reads=1", "reads=0/1", "reads=1/0", "all=1/1", "reads=1/1m", "reads=9999999/1"]
+)
+def test_a_rate_limit_that_cannot_be_is_refused(acme: Kube, capsys: pytest.CaptureFixture[str], text: str) -> None:
+    assert fails(capsys, "keys", "create", "--org", "acme", "--user", "u", "--rate-limit", text)[0] == 2
