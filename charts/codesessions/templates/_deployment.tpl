@@ -9,7 +9,7 @@ metadata:
   namespace: {{ $root.Release.Namespace }}
   {{- include "codesessions.metadata" (dict "root" $root "component" .component) | nindent 2 }}
 spec:
-  {{- if not (kindIs "invalid" $values.replicas) }}
+  {{- if not (or (kindIs "invalid" $values.replicas) (dig "autoscaling" "enabled" false $values)) }}
   replicas: {{ $values.replicas }}
   {{- end }}
   revisionHistoryLimit: 3
@@ -24,11 +24,7 @@ spec:
   template:
     metadata:
       labels:
-        {{- include "codesessions.labels" $root | nindent 8 }}
-        app.kubernetes.io/component: {{ .component }}
-        {{- with $values.podLabels }}
-        {{- toYaml . | nindent 8 }}
-        {{- end }}
+        {{- toYaml (merge (dict "app.kubernetes.io/component" .component) $values.podLabels (include "codesessions.labels" $root | fromYaml)) | nindent 8 }}
       {{- with merge (dict) $values.podAnnotations $root.Values.commonAnnotations }}
       annotations:
         {{- toYaml . | nindent 8 }}
@@ -72,6 +68,10 @@ spec:
             {{- with $values.env }}
             {{- toYaml . | nindent 12 }}
             {{- end }}
+          {{- with $values.envFrom }}
+          envFrom:
+            {{- toYaml . | nindent 12 }}
+          {{- end }}
           ports:
             - name: {{ .portName }}
               containerPort: {{ .port }}
@@ -120,6 +120,9 @@ spec:
             {{- end }}
             - name: tmp
               mountPath: /tmp
+            {{- with $values.extraVolumeMounts }}
+            {{- toYaml . | nindent 12 }}
+            {{- end }}
       volumes:
         - name: master-key
           secret:
@@ -141,6 +144,9 @@ spec:
         - name: tmp
           emptyDir:
             sizeLimit: 64Mi
+        {{- with $values.extraVolumes }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
       {{- with $values.nodeSelector }}
       nodeSelector:
         {{- toYaml . | nindent 8 }}

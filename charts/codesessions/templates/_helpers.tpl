@@ -29,13 +29,12 @@ app.kubernetes.io/part-of: codesessions
 {{- end }}
 {{- end }}
 
-{{/* Labels and annotations of an object: (dict "root" $ "component" "api" "annotations" (dict)). */}}
+{{/* Labels and annotations of an object: (dict "root" $ "component" "api" "labels" (dict) "annotations" (dict)). */}}
 {{- define "codesessions.metadata" -}}
+{{- $labels := dict -}}
+{{- with .component }}{{ $_ := set $labels "app.kubernetes.io/component" . }}{{ end -}}
 labels:
-  {{- include "codesessions.labels" .root | nindent 2 }}
-  {{- with .component }}
-  app.kubernetes.io/component: {{ . }}
-  {{- end }}
+  {{- toYaml (merge $labels (.labels | default dict) (include "codesessions.labels" .root | fromYaml)) | nindent 2 }}
 {{- with merge (dict) (.annotations | default dict) .root.Values.commonAnnotations }}
 annotations:
   {{- toYaml . | nindent 2 }}
@@ -74,6 +73,8 @@ default
 {{- define "codesessions.ptyBaseUrl" -}}
 {{- if .Values.ptyBaseUrl -}}
 {{- trimSuffix "/" .Values.ptyBaseUrl -}}
+{{- else if not .Values.ingress.enabled -}}
+{{- printf "https://%s" .Values.httpRoute.pty.host -}}
 {{- else -}}
 {{- printf "%s://%s" (ternary "https" "http" .Values.ingress.tls.enabled) .Values.ingress.pty.host -}}
 {{- end -}}

@@ -14,8 +14,42 @@
   {{- if and (eq $ingress.api.host $ingress.pty.host) (eq $ingress.pty.path "/") -}}
     {{- fail "ingress.pty.path is / on the API's host, so the gateway would take what is the API's: use another host or path /cs_" -}}
   {{- end -}}
-{{- else if not .Values.ptyBaseUrl -}}
-  {{- fail "ptyBaseUrl is missing: set it to the URL under which clients reach the gateway, for instance https://pty.example.com, or set ingress.enabled and its hosts" -}}
+{{- else if not (or .Values.ptyBaseUrl .Values.httpRoute.enabled) -}}
+  {{- fail "ptyBaseUrl is missing: set it to the URL under which clients reach the gateway, for instance https://pty.example.com, or set ingress.enabled and its hosts, or httpRoute's" -}}
+{{- end -}}
+{{- $route := .Values.httpRoute -}}
+{{- if $route.enabled -}}
+  {{- if not $route.parentRefs -}}
+    {{- fail "httpRoute.parentRefs is missing: name the Gateway, for instance [{name: public, namespace: infra}]" -}}
+  {{- end -}}
+  {{- if not (and $route.api.host $route.pty.host) -}}
+    {{- fail "httpRoute.api.host or httpRoute.pty.host is missing: set them to the hosts of REST API and terminals (they may be the same)" -}}
+  {{- end -}}
+  {{- if eq $route.pty.match.value "/" -}}
+    {{- if eq $route.api.host $route.pty.host -}}
+      {{- fail "httpRoute.pty.match.value is / on the API's host, so the gateway would take what is the API's: use another host, or a RegularExpression /cs_.*" -}}
+    {{- end -}}
+  {{- end -}}
+{{- end -}}
+{{- if .Values.certificate.enabled -}}
+  {{- if not (and $ingress.enabled $ingress.tls.enabled) -}}
+    {{- fail "certificate.enabled makes certificates for the hosts of ingress: set ingress.enabled and ingress.tls.enabled (a Gateway has its own)" -}}
+  {{- end -}}
+  {{- if not .Values.certificate.issuerRef.name -}}
+    {{- fail "certificate.issuerRef.name is missing: name an Issuer or ClusterIssuer of cert-manager" -}}
+  {{- end -}}
+{{- end -}}
+{{- if and .Values.podMonitor.enabled .Values.serviceMonitor.enabled -}}
+  {{- fail "podMonitor.enabled and serviceMonitor.enabled exclude each other: everything would be counted twice" -}}
+{{- end -}}
+{{- range $component := list "api" "gateway" -}}
+  {{- $scaling := (index $.Values $component).autoscaling -}}
+  {{- if and $scaling.enabled (lt (int $scaling.maxReplicas) (int $scaling.minReplicas)) -}}
+    {{- fail (printf "%s.autoscaling.maxReplicas is less than minReplicas" $component) -}}
+  {{- end -}}
+  {{- if and $scaling.enabled (not (or $scaling.targetCPUUtilizationPercentage $scaling.targetMemoryUtilizationPercentage $scaling.metrics)) -}}
+    {{- fail (printf "%s.autoscaling has no metric: set targetCPUUtilizationPercentage, targetMemoryUtilizationPercentage or metrics" $component) -}}
+  {{- end -}}
 {{- end -}}
 {{- if and .Values.registry.bundled.enabled .Values.registry.url -}}
   {{- fail "registry.url and registry.bundled.enabled exclude each other: set one of them" -}}
