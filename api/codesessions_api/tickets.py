@@ -9,15 +9,24 @@ from codesessions_crds.names import PTY_PORT, session_id
 from codesessions_kube.store import Object
 
 TICKET_SECONDS = 60
+_METADATA = frozenset({ipaddress.ip_address("fd00:ec2::254"), ipaddress.ip_address("100.100.100.200")})
+"""Metadata services of clouds beside 169.254.169.254, which is link-local."""
 
 
 def address_of(resource: Object) -> tuple[str, int] | None:
-    """Host and port of a session's sidecar; None if it has no pod."""
+    """Host and port of a session's sidecar; None if it has no pod, or an address that no pod has.
+
+    Tenants cannot write a status. If one could, this would still lead to no metadata service and no group of machines.
+    """
     ip = ((resource.get("status") or {}).get("pod") or {}).get("ip")
     try:
-        return str(ipaddress.ip_address(str(ip))), PTY_PORT
+        address = ipaddress.ip_address(str(ip))
     except ValueError:
         return None
+    if address.version == 6:
+        address = address.ipv4_mapped or address
+    nowhere = address.is_link_local or address.is_multicast or address.is_unspecified or address.is_reserved
+    return None if nowhere or address in _METADATA else (str(address), PTY_PORT)
 
 
 def ticket_for(
