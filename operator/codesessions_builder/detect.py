@@ -56,7 +56,7 @@ def detect(tree: Tree, engine: str, app_dir: str, say: Say) -> Plan:
         "no_language",
         "what this is is not clear. Looked for: Dockerfile; Procfile with a line `web: COMMAND`; package.json (Node);"
         f" {', '.join(python.MARKS)} or main.py, app.py, server.py ... (Python); index.html here or in"
-        f" {', '.join(static.FOLDERS[1:])} (static site). There is: {_listing(tree)}.",
+        f" {', '.join(static.FOLDERS[1:])} (static site). There is: {_listing(tree)}.{_lower(tree)}",
     )
 
 
@@ -66,7 +66,11 @@ def procfile(tree: Tree) -> str:
         return ""
     found = _WEB.search(tree.text("Procfile"))
     if found is None:
-        raise BuildError("no_start_command", "the Procfile has no line `web: COMMAND`")
+        raise BuildError(
+            "no_start_command",
+            "the Procfile has no line `web: COMMAND`: add one with what starts the application, which has to listen on"
+            " $PORT, or delete the Procfile",
+        )
     return found[1].strip()
 
 
@@ -79,6 +83,15 @@ def _only_helps(tree: Tree, of_python: list[str], pages: list[str], command: str
     except BuildError:
         return True
     return False
+
+
+def _lower(tree: Tree) -> str:
+    """A word about a project that lies in a folder instead."""
+    marks = ("Dockerfile", "Procfile", "package.json", *python.MARKS, "main.py", "app.py")
+    places = [f"{folder}/{mark}" for folder in tree.names() for mark in marks if tree.has(f"{folder}/{mark}")]
+    return (
+        f" What is deployed has to lie in the workspace itself, and there is {places[0]}: move it up." if places else ""
+    )
 
 
 def _listing(tree: Tree) -> str:

@@ -11,11 +11,12 @@ import contextlib
 import importlib.metadata
 import json
 import os
+import re
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,14 @@ from codesessions_builder.runner import KILLED, Runner
 from codesessions_builder.tree import Tree
 from codesessions_builder.unpack import Limits, unpack
 
+NOT_FOUND = 127
+"""Exit code of a shell that knows no such command (POSIX)."""
+_NOISE = re.compile(
+    r"\s*$|\$ |==> |> |npm (error|ERR!)( A complete log| Run \"npm help|\s*$)"
+    r"|.*(note: This error originates|See above for output|hint: See above)|[│╰─>\s]+$"
+)
+"""Lines that say nothing about why a step has failed."""
+_USAGE = re.compile(r"npm (error|ERR!) (Clean install|Usage:)")
 TERMINATION_LOG = "/dev/termination-log"
 _RESULT_LIMIT = 4000
 _CA_FILE = "CODESESSIONS_REGISTRY_CA_FILE"
@@ -73,7 +82,7 @@ class Log:
     def __call__(self, text: str) -> None:
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
-        self.last = [*self.last[-39:], text]
+        self.last = [*self.last[-199:], text]
 
     def stage(self, text: str) -> None:
         """A line of ours, with the seconds since the start."""
@@ -131,8 +140,9 @@ async def _run(runner: Runner, plan: Plan, cache_dir: str, log: Log) -> None:
         return
     if code == KILLED:
         raise BuildError("step_killed", "the build was killed, most likely for using too much memory (build.memory)")
-    last = [line for line in log.last if line.strip() and not line.startswith("$ ")]
-    text = f"a build step ended with exit code {code}; its last lines: {' / '.join(last[-3:])[-600:]}"
+    text = f"a build step ended with exit code {code}; its last lines: {telling(log.last)}"
+    if code == NOT_FOUND:
+        text += ". A command was not found: add the package that has it to the project's (dev)dependencies"
     if any(word in line for line in log.last for word in _UNREACHED):
         text += (
             ". The build pod reached no package index: the platform opens a way to one by the chart's values build.env"
@@ -140,6 +150,16 @@ async def _run(runner: Runner, plan: Plan, cache_dir: str, log: Log) -> None:
         )
         raise BuildError("no_package_index", text)
     raise BuildError("step_failed", text)
+
+
+def telling(lines: Sequence[str]) -> str:
+    """Of the last lines of a step those that tell most: npm begins with the cause, all others end with it."""
+    found = [line.strip() for line in lines if not _NOISE.match(line)]
+    usage = next((at for at, line in enumerate(found) if _USAGE.match(line)), None)
+    of_npm = [line for line in found[:usage] if line.startswith(("npm error", "npm ERR!"))]
+    before = [line for line in found if not line.startswith(("npm error", "npm ERR!"))]
+    chosen = before[-2:] + of_npm[:5] if of_npm else found[-5:]
+    return " / ".join(line[:300] for line in chosen)[-900:]
 
 
 def _outcome(tree: Tree, plan: Plan, log: Log) -> tuple[str, Start]:

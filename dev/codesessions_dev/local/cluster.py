@@ -171,14 +171,14 @@ class LocalCluster:
     def _write_configs(self, programs: Programs) -> None:
         layout, etc = self.layout, self.layout.etc
         inside, outside = "https://127.0.0.1:6443", f"https://127.0.0.1:{layout.ports.apiserver}"
-        registry_folder = etc / "registry-hosts" / f"{layout.node_ip}:5000"
+        registries = {port: etc / "registry-hosts" / f"{layout.node_ip}:{port}" for port in configs.REGISTRY_PORTS}
         for folder in (
             etc,
             layout.run,
             layout.logs,
             layout.state / "cni" / "net.d",
             layout.state / "volumes",
-            registry_folder,
+            *registries.values(),
         ):
             folder.mkdir(parents=True, exist_ok=True)
         for user in ("controller-manager", "scheduler", "proxy", "kubelet"):
@@ -188,7 +188,8 @@ class LocalCluster:
         layout.kubeconfig.chmod(0o600)
         (layout.state / "cni" / "net.d" / "10-pods.conflist").write_text(configs.cni(layout))
         (etc / "containerd.toml").write_text(configs.containerd(layout, programs.built.node))
-        (registry_folder / "hosts.toml").write_text(configs.registry_hosts(layout))
+        for port, folder in registries.items():
+            (folder / "hosts.toml").write_text(configs.registry_hosts(layout, port))
         (etc / "kubelet.json").write_text(configs.kubelet(layout))
         (etc / "Corefile").write_text(configs.coredns(layout))
         (etc / "registry.json").write_text(configs.registry(layout))

@@ -77,9 +77,13 @@ state = "{layout.run}/containerd"
 """
 
 
-def registry_hosts(layout: Layout) -> str:
-    """How the node reaches the bundled registry: plain HTTP at the node's address (containerd's hosts.toml)."""
-    url = f"http://{layout.node_ip}:5000"
+REGISTRY_PORTS = (5000, 32500)
+"""Of the node: its own registry's, and the node port of the chart's bundled one (registry.bundled.nodePort)."""
+
+
+def registry_hosts(layout: Layout, port: int) -> str:
+    """How the node reaches a registry: plain HTTP at the node's address (containerd's hosts.toml)."""
+    url = f"http://{layout.node_ip}:{port}"
     return f'server = "{url}"\n[host."{url}"]\n  capabilities = ["pull", "resolve"]\n'
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import shlex
 import tomllib
 from collections.abc import Iterator
 from typing import Any
@@ -60,7 +61,7 @@ def _install(tree: Tree, app_dir: str, server: str) -> list[str]:
     elif tree.has("requirements.txt"):
         steps = [make, f"{pip} -r requirements.txt"] if _asks(tree.text("requirements.txt")) else []
     elif tree.has("pyproject.toml"):
-        steps = [make, f"{pip} ."] if _is_project(tree) else []
+        steps = _of_pyproject(tree, make, pip)
     elif tree.has("setup.py"):
         steps = [make, f"{pip} ."]
     elif tree.has("Pipfile"):
@@ -77,12 +78,26 @@ def _asks(requirements: str) -> bool:
     return any(line.strip() and not line.strip().startswith("#") for line in requirements.splitlines())
 
 
-def _is_project(tree: Tree) -> bool:
+def _of_pyproject(tree: Tree, make: str, pip: str) -> list[str]:
+    """A project that names no build system is an application, which is not to be packaged: its dependencies are all.
+
+    Raises BuildError.
+    """
     try:
         document: dict[str, Any] = tomllib.loads(tree.text("pyproject.toml"))
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise BuildError("source_invalid", f"pyproject.toml cannot be read: {error}") from error
-    return "project" in document or "poetry" in document.get("tool", {})
+    project = document.get("project")
+    if (
+        "build-system" not in document
+        and isinstance(project, dict)
+        and "dependencies" not in project.get("dynamic", [])
+    ):
+        asked = project.get("dependencies") or []
+        if not isinstance(asked, list) or not all(isinstance(each, str) for each in asked):
+            raise BuildError("source_invalid", "pyproject.toml: project.dependencies is not a list of texts (PEP 621)")
+        return [make, f"{pip} {shlex.join(asked)}"] if asked else []
+    return [make, f"{pip} ."] if project or "poetry" in document.get("tool", {}) else []
 
 
 def entry(tree: Tree) -> tuple[str, str]:
@@ -109,8 +124,22 @@ def entry(tree: Tree) -> tuple[str, str]:
         "this is Python, but how to start it is not clear. Looked for: a Procfile with a line `web: COMMAND`; manage.py"
         " (Django); in main.py, app.py, server.py, wsgi.py, asgi.py and the like, here, in src/ and in packages: an"
         " application (FastAPI, Starlette, Quart, Flask, Bottle ...) or a script that listens on $PORT."
-        + (f" There are: {', '.join(scripts[:10])}." if scripts else " None of them is there."),
+        + (f" There are: {', '.join(scripts[:10])}." if scripts else " None of them is there.")
+        + "".join(
+            f" {path} cannot be read as Python: {why}." for path in scripts[:3] if (why := _fault(tree.text(path)))
+        ),
     )
+
+
+def _fault(text: str) -> str:
+    """Why a module cannot be parsed; empty if it can."""
+    try:
+        ast.parse(text)
+    except SyntaxError as error:
+        return f"line {error.lineno}: {error.msg}"
+    except (ValueError, RecursionError, MemoryError) as error:
+        return str(error) or type(error).__name__
+    return ""
 
 
 def _gunicorn(target: str) -> str:

@@ -90,6 +90,15 @@ def test_a_revision_that_crashes_leaves_the_old_one_serving(make: Make) -> None:
     assert "good" in app.until_page("good")
 
 
+def test_a_program_that_is_done_at_once_is_no_application(make: Make) -> None:
+    app = make("done")
+    app.write(Procfile="web: echo all is done")
+    found = app.deploy()
+    assert (found["status"], found["reason"]) == ("failed", "CrashLooping")
+    assert "exit code 0" in found["message"]
+    assert "all is done" in found["message"]
+
+
 def test_of_many_deploys_at_once_the_newest_wins(make: Make) -> None:
     app = make("many")
     app.write(index__html="many")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -158,3 +159,28 @@ def test_a_module_that_cannot_be_parsed_has_no_application(text: str) -> None:
 @pytest.mark.parametrize(("path", "module"), [("main.py", "main"), ("a/b.py", "a.b"), ("a/__init__.py", "a")])
 def test_modules_are_named_by_their_path(path: str, module: str) -> None:
     assert module_of(path) == module
+
+
+def test_a_project_without_a_build_system_is_not_packaged(source: Source) -> None:
+    project = '[project]\nname = "x"\nversion = "1"\ndependencies = ["fastapi>=0.1", "uvicorn[standard]"]\n'
+    files = {"main.py": FASTAPI, "static/a.css": "", "templates/a.html": ""}
+    steps = source.of({**files, "pyproject.toml": project}).steps
+    assert any(step.endswith("'fastapi>=0.1' 'uvicorn[standard]'") for step in steps)
+    packaged = f'{project}[build-system]\nrequires = ["hatchling"]\n'
+    assert any(step.endswith(" .") for step in source.of({**files, "pyproject.toml": packaged}).steps)
+    dynamic = '[project]\nname = "x"\ndynamic = ["version", "dependencies"]\n'
+    assert any(step.endswith(" .") for step in source.of({**files, "pyproject.toml": dynamic}).steps)
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({"main.py": FASTAPI + "\ndef x(:\n"}, "main.py cannot be read as Python: line"),
+        ({"shop/package.json": "{}"}, "there is shop/package.json: move it up"),
+        ({"Procfile": "worker: x"}, "has to listen on $PORT"),
+        ({"main.py": FASTAPI, "pyproject.toml": '[project]\ndependencies = "fastapi"\n'}, "PEP 621"),
+    ],
+)
+def test_what_is_not_clear_is_said(source: Source, files: dict[str, str], words: str) -> None:
+    with pytest.raises(BuildError, match=re.escape(words)):
+        source.of(files)

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from codesessions_builder.main import telling
+
+NPM = """
+> site@1.0.0 build
+> npm ci
+
+npm error code EUSAGE
+npm error
+npm error `npm ci` can only install packages when package.json and package-lock.json are in sync.
+npm error Missing: ms@2.1.3 from lock file
+npm error
+npm error Clean install a project
+npm error Usage:
+npm error npm ci
+npm error Run "npm help ci" for more info
+npm error A complete log of this run can be found in: /cache/npm/_logs/debug-0.log
+"""
+PIP = """
+$ python3 -m pip install -r requirements.txt
+ERROR: Could not find a version that satisfies the requirement nosuch==9
+ERROR: No matching distribution found for nosuch==9
+  \u2570\u2500> See above for output.
+note: This error originates from a subprocess, and is likely not a problem with pip.
+"""
+
+
+def test_npm_begins_with_the_cause() -> None:
+    said = telling(NPM.splitlines())
+    assert said.startswith("npm error code EUSAGE / npm error `npm ci` can only")
+    assert said.endswith("Missing: ms@2.1.3 from lock file")
+
+
+def test_others_end_with_it() -> None:
+    assert telling(PIP.splitlines()).endswith("No matching distribution found for nosuch==9")
+
+
+def test_it_is_not_endless() -> None:
+    assert 0 < len(telling(["x" * 10_000] * 100)) <= 900
