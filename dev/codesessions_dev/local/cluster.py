@@ -134,6 +134,7 @@ class LocalCluster:
                 self._load_once(archive)
             self._start(components.kubelet(self.layout, programs))
             self._start(components.proxy(self.layout, programs))
+            self._collect_garbage(programs)
             self._start(components.registry(self.layout, programs))
             self._start(components.egress(self.layout, programs))
             self._apply_addons(programs)
@@ -143,6 +144,12 @@ class LocalCluster:
             self._start(components.envoy(self.layout, programs))
             self._wait("the node is Ready", self._node_ready, "kubelet", 60)
         say.line(f"  the cluster is up ({say.elapsed(time.monotonic() - begun)}); kubeconfig: {self.kubeconfig}")
+
+    def _collect_garbage(self, programs: components.Programs) -> None:
+        """Give back the registry's disk; it must not run then. One that has nothing yet complains, which is no fault."""
+        if self._supervisor.pid("registry") is None and (self.layout.state / "registry").is_dir():
+            words = ["garbage-collect", "--delete-untagged", self.layout.etc / "registry.json"]
+            run([programs.built["registry"], *words], env={"OTEL_TRACES_EXPORTER": "none"}, check=False)
 
     def _start(self, daemon: Daemon) -> None:
         self._supervisor.start(daemon)
