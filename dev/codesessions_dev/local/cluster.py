@@ -146,10 +146,11 @@ class LocalCluster:
         say.line(f"  the cluster is up ({say.elapsed(time.monotonic() - begun)}); kubeconfig: {self.kubeconfig}")
 
     def _collect_garbage(self, programs: components.Programs) -> None:
-        """Give back the registry's disk; it must not run then. One that has nothing yet complains, which is no fault."""
+        """Give back the registry's disk, while it does not run. One that has nothing yet complains."""
         if self._supervisor.pid("registry") is None and (self.layout.state / "registry").is_dir():
-            words = ["garbage-collect", "--delete-untagged", self.layout.etc / "registry.json"]
-            run([programs.built["registry"], *words], env={"OTEL_TRACES_EXPORTER": "none"}, check=False)
+            config = self.layout.etc / "registry.json"
+            words: list[str | Path] = [programs.built["registry"], "garbage-collect", "--delete-untagged", config]
+            run(words, env={"OTEL_TRACES_EXPORTER": "none"}, check=False)
 
     def _start(self, daemon: Daemon) -> None:
         self._supervisor.start(daemon)
