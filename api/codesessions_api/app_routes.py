@@ -31,13 +31,13 @@ def add(router: APIRouter, context: Context) -> None:
             items = [item for item in items if deploy_views.app_status(item) == status]
         page, following = views.page_of(items, limit, cursor, lambda name: name.startswith("app-"))
         shown = [deploy_views.app_view(item, caller.organization_id) for item in page]
-        return json_response({"items": shown, "nextCursor": following})
+        return json_response({"items": shown, "nextCursor": following}, headers=context.age())
 
     @router.get(APPS + "/{id}")
     async def get_app(request: Request) -> Response:
         caller = context.caller(request, Scope.READ)
         app = await deploys.app(caller, request.path_params["id"])
-        return json_response(deploy_views.app_view(app, caller.organization_id))
+        return json_response(deploy_views.app_view(app, caller.organization_id), headers=context.age())
 
     @router.delete(APPS + "/{id}")
     async def delete_app(request: Request) -> Response:
@@ -64,4 +64,4 @@ def add(router: APIRouter, context: Context) -> None:
         items = deploys.caches.builds.find(f"{caller.namespace}/{name}")
         page, following = views.page_of(items, limit, cursor, lambda name: name.startswith("bld-"))
         shown = [deploy_views.build_view(item, caller.organization_id) for item in page]
-        return json_response({"items": shown, "nextCursor": following})
+        return json_response({"items": shown, "nextCursor": following}, headers=context.age())

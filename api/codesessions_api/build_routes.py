@@ -31,7 +31,7 @@ def add(router: APIRouter, context: Context) -> None:
     async def get_build(request: Request) -> Response:
         caller = context.caller(request, Scope.READ)
         build = await deploys.build(caller, request.path_params["id"])
-        return json_response(deploy_views.build_view(build, caller.organization_id))
+        return json_response(deploy_views.build_view(build, caller.organization_id), headers=context.age())
 
     @router.post(BUILDS + "/{id}/cancel")
     async def cancel_build(request: Request) -> Response:

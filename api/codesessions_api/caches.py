@@ -12,6 +12,8 @@ from codesessions_kube.kinds import API_KEY, CODE_SESSION, NAMESPACE
 from codesessions_kube.store import Key, Object
 from codesessions_kube.watchcache import WatchCache
 
+from codesessions_api.pulse import Pulse
+
 _METADATA = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp", "deletionTimestamp")
 _SPEC = ("projectName", "projectDescription", "userId", "state")
 _STATUS = ("phase", "ptyEndpoint", "startedAt", "updatedAt", "exitCode", "transcript")
@@ -69,6 +71,7 @@ class Caches:
         )
         self.keys = WatchCache(client, API_KEY, index=_hash_of, transform=trim_key, changed=key_changed)
         self.namespaces = WatchCache(client, NAMESPACE, selector=ORGANIZATION_LABEL, transform=trim_namespace)
+        self._pulse = Pulse(client)
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -83,12 +86,16 @@ class Caches:
 
     def stale_seconds(self) -> dict[str, float]:
         """By kind, for how long changes may have been missed."""
-        now = time.monotonic()
-        return {each.kind.plural: 0.0 if each.stale_since is None else now - each.stale_since for each in self.all}
+        now, silent = time.monotonic(), self._pulse.silent_seconds
+        return {
+            each.kind.plural: silent if each.stale_since is None else max(silent, now - each.stale_since)
+            for each in self.all
+        }
 
     def start(self) -> None:
         """Begin to fill them."""
         self._tasks = [asyncio.create_task(cache.run()) for cache in self.all]
+        self._tasks.append(asyncio.create_task(self._pulse.run()))
 
     async def stop(self) -> None:
         """Stop watching."""

@@ -24,6 +24,8 @@ from codesessions_api.service import Service
 from codesessions_api.sidecar import Sidecars
 
 BASE = "/api/v1/code-sessions"
+STALE_SECONDS = 1.0
+"""A watch that breaks and stands again at once is nothing to speak of."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,17 @@ class Context:
         request.scope["rate_limit"] = self.rate_limits.take(caller, kind)
         caller.require(scope)
         return caller
+
+    def age(self) -> dict[str, str]:
+        """Headers of an answer from memory that may be old: for how long changes may have been missed.
+
+        RFC 9111, section 5.1; RFC 9211: a negative `ttl` is for how long it has been stale.
+        """
+        seconds = int(max(self.caches.stale_seconds().values()))
+        if seconds < STALE_SECONDS:
+            return {}
+        status = f"codesessions; hit; ttl=-{seconds}; detail=kubernetes-unavailable"
+        return {"Age": str(seconds), "Cache-Status": status}
 
 
 def json_response(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -92,6 +92,11 @@ _REQUEST_ID = {
 }
 _REPLAYED = {"Idempotency-Replayed": _header("`true` if an earlier call with the Idempotency-Key made it.")}
 _APPLIED = {"Preference-Applied": _header("wait=N, if a wait was asked for.")}
+_FROM_MEMORY = {"listSessions", "getSession", "listApps", "getApp", "listBuilds", "getBuild"}
+_STALE = {
+    "Age": _header("Only while the cluster does not answer: seconds for which changes may have been missed."),
+    "Cache-Status": _header("The same (RFC 9211)."),
+}
 _LOCATION = {"Location": _header("Path of the session.")}
 
 
@@ -138,7 +143,8 @@ def _operation(
     parameters: tuple[Part, ...] = (),
     headers: Part | None = None,
 ) -> Part:
-    done: Part = {"description": "Done.", "headers": {**_REQUEST_ID, **(headers or {})}}
+    stale = _STALE if name in _FROM_MEMORY else {}
+    done: Part = {"description": "Done.", "headers": {**_REQUEST_ID, **stale, **(headers or {})}}
     if answer is not None:
         done["content"] = {"application/json": {"schema": ref(answer), "example": example}}
     found: Part = {

@@ -49,13 +49,15 @@ def add(router: APIRouter, context: Context) -> None:
             raise bad_parameter("status", f"must be one of {', '.join(views.STATUSES)}")
         items, following = service.page(caller, limit=limit, cursor=cursor, status=status)
         shown = [views.session_view(item, caller.organization_id, context.pty_base_url) for item in items]
-        return json_response({"items": shown, "nextCursor": following})
+        return json_response({"items": shown, "nextCursor": following}, headers=context.age())
 
     @router.get(BASE + "/{id}")
     async def get(request: Request) -> Response:
         caller = context.caller(request, Scope.READ)
         resource = await service.get(caller, request.path_params["id"])
-        return json_response(views.session_view(resource, caller.organization_id, context.pty_base_url))
+        return json_response(
+            views.session_view(resource, caller.organization_id, context.pty_base_url), headers=context.age()
+        )
 
     @router.delete(BASE + "/{id}")
     async def complete(request: Request) -> Response:

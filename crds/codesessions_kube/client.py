@@ -24,6 +24,8 @@ from codesessions_kube.kinds import POD, Kind
 Object = dict[str, Any]
 TIMEOUT_SECONDS = 15.0
 """After this a request has failed."""
+ALIVE_SECONDS = 5.0
+"""After this the API server counts as silent (Kubernetes: API health endpoints)."""
 PAGE = 250
 """Objects a list asks for at once."""
 SILENCE_SECONDS = 75.0
@@ -51,6 +53,9 @@ class KubeClient(Protocol):
 
         The first is a bookmark of `version` itself: it says that the API server took the watch.
         """
+
+    async def alive(self) -> bool:
+        """Whether the API server and its etcd answer within a few seconds. Raises nothing."""
 
     def log(
         self, namespace: str, pod: str, container: str, *, follow: bool = False, previous: bool = False, lines: int = 0
@@ -146,6 +151,15 @@ class HttpKubeClient:
                             yield json.loads(line)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise UnavailableError(f"the watch of {kind.plural} broke off: {error!r}") from error
+
+    async def alive(self) -> bool:
+        timeout = aiohttp.ClientTimeout(total=ALIVE_SECONDS)
+        try:
+            headers = await self._authorization.headers()
+            async with self._session.get(f"{self._base}/livez", headers=headers, timeout=timeout) as response:
+                return response.status < 500  # who may not ask, was answered
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            return False
 
     async def log(
         self, namespace: str, pod: str, container: str, *, follow: bool = False, previous: bool = False, lines: int = 0

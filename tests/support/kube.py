@@ -70,6 +70,9 @@ class MemoryKube:
             raise NotFoundError(f"{kind.kind} {name} not found", status=404)
         return copy.deepcopy(found)
 
+    async def alive(self) -> bool:
+        return True
+
     async def list(self, kind: Kind, namespace: str | None = None, *, selector: str = "") -> tuple[list[Object], str]:
         self.listed += 1
         self._check("list", kind)

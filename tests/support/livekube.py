@@ -31,6 +31,9 @@ class LiveKube(MemoryKube):
             raise UnavailableError("the API server does not answer")
         super()._check(verb, kind)
 
+    async def alive(self) -> bool:
+        return not self.away
+
     def go_away(self) -> None:
         """Answer nothing more, and break all watches."""
         self.away = True

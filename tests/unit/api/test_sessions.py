@@ -165,6 +165,22 @@ async def test_reads_go_on_without_the_api_server(running: Rest) -> None:
     assert b'stale_seconds{kind="codesessions"} 0.0\n' not in metrics
 
 
+async def test_reads_without_the_api_server_say_how_old_they_are(running: Rest) -> None:
+    for path in (ONE, BASE, "/api/v1/apps"):
+        fresh = await running.call("GET", path)
+        assert {"age", "cache-status"}.isdisjoint(name.lower() for name in fresh.headers)
+    running.kube.go_away()
+
+    async with asyncio.timeout(20):
+        while "age" not in (await running.call("GET", ONE)).headers:
+            await asyncio.sleep(0.01)
+    for path in (ONE, BASE, "/api/v1/apps"):
+        old = (await running.call("GET", path)).headers
+        status = f"codesessions; hit; ttl=-{old['age']}; detail=kubernetes-unavailable"
+        assert (int(old["age"]) >= 1, old["cache-status"]) == (True, status)
+    assert "age" not in (await running.call("GET", f"{ONE}/output")).headers
+
+
 async def test_who_did_what_is_written_down_and_nothing_else(running: Rest, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     await running.call("POST", BASE, BODY, X_Request_Id="mine-1")

@@ -166,12 +166,22 @@ async def test_an_answer_that_is_no_json_is_quoted() -> None:
             await client.get(POD, "demo", "a")
 
 
+@pytest.mark.parametrize(("status", "alive"), [(200, True), (403, True), (500, False), (503, False)])
+async def test_the_api_server_says_how_it_is(status: int, alive: bool) -> None:
+    server = Server()
+    server.answer = says(status, {"message": "etcd failed"})
+    async with serving(server) as (client, _):
+        assert await client.alive() is alive
+    assert server.seen[0][1] == "/livez"
+
+
 async def test_nobody_there_is_unavailable() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     session = aiohttp.ClientSession()
     async with HttpKubeClient(f"http://127.0.0.1:{port}", session, Authorization(Configuration())) as client:
+        assert not await client.alive()
         with pytest.raises(errors.UnavailableError):
             await client.get(POD, "demo", "a")
         with pytest.raises(errors.UnavailableError):
