@@ -21,18 +21,18 @@ class Moody(MemoryKube):
 
 async def silence(*answers: bool) -> tuple[float, list[float]]:
     """How long it is silent after some answers, 10 s apart, and the pauses between."""
-    now, pauses = [0.0], []
+    now, pauses, over = [0.0], list[float](), asyncio.Event()
 
     async def sleep(seconds: float) -> None:
         pauses.append(seconds)
         now[0] += 10.0
-        await asyncio.sleep(0)
+        if len(pauses) == len(answers):
+            over.set()
 
     kube = Moody(*answers)
     pulse = Pulse(kube, clock=lambda: now[0], sleep=sleep)
     task = asyncio.create_task(pulse.run())
-    while kube.answers or len(pauses) < len(answers):
-        await asyncio.sleep(0)
+    await over.wait()
     task.cancel()
     return pulse.silent_seconds, pauses
 
