@@ -45,6 +45,7 @@ lint: prepare  ## ruff, mypy --strict, import-linter, generated files
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports --no-logo
 	@$(PYTHON) -m codesessions_crds.generate --check
+	@PYTHONPATH=dev $(PYTHON) -m codesessions_dev.licences --check
 
 bench: prepare install  ## the benchmarks, side by side with peers
 	@PYTHONPATH=dev:tests $(PYTHON) -m bench.create
@@ -57,7 +58,11 @@ bench-terminal: prepare launcher  ## the terminal beside ttyd and terminado; thr
 	@dev/peers
 	@PYTHONPATH=dev:tests $(PYTHON) -m bench.terminal
 
-.PHONY: launcher bench-terminal
+bench-load: prepare install  ## 100 sessions that type and poll at once, and 2,000 on simulated nodes; some 10 minutes
+	@PYTHONPATH=dev:tests $(PYTHON) -m bench.load
+	@PYTHONPATH=dev:tests $(PYTHON) -m bench.scale
+
+.PHONY: launcher bench-terminal bench-load
 launcher:
 	@$(MAKE) -s -C sidecar/launcher
 
@@ -65,8 +70,9 @@ launcher:
 web: prepare  ## the web terminal's files, in web/dist
 	@PYTHONPATH=dev $(PYTHON) -m codesessions_dev.web
 
-generate: prepare  ## the CRDs from the models
+generate: prepare  ## the CRDs from the models, the licence list from the pins
 	@$(PYTHON) -m codesessions_crds.generate
+	@PYTHONPATH=dev $(PYTHON) -m codesessions_dev.licences
 
 cluster-up: prepare  ## a real one-node Kubernetes
 	@$(CLUSTER) up

@@ -65,7 +65,14 @@ GROUPS = (
     Group("addons", "CoreDNS, the registry and Helm", "3"),
     Group("cluster", f"Kubernetes {KUBERNETES} and etcd", "7", ldflags=_kubernetes_ldflags(KUBERNETES)),
 )
-SIMULATION = Group("kwok", "KWOK (simulated nodes, for the load benchmarks)", "1.5")
+_STAGES = ("node/fast/node-initialize.yaml", "pod/fast/pod-ready.yaml", "pod/fast/pod-delete.yaml")
+"""What simulated nodes do, of KWOK's own."""
+SIMULATION = Group(
+    "kwok",
+    "KWOK (simulated nodes, for the load benchmarks)",
+    "2",
+    files=tuple(("sigs.k8s.io/kwok", f"kustomize/stage/{stage}") for stage in _STAGES),
+)
 
 
 def key(group: Group) -> str:
@@ -112,7 +119,7 @@ def go_program() -> str:
 def build(group: Group) -> Path:
     """Build a group's programs if the cache lacks them; returns their folder. Raises DevError."""
     target = cache_root() / "bin" / f"{group.name}-{key(group)}"
-    if (target / ".complete").exists():
+    if (target / ".complete").exists() and all((target / Path(path).name).exists() for _, path in group.files):
         return target
     go = go_program()
     partial = target.with_suffix(".partial")

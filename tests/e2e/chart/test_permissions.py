@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import os
-import subprocess
 from collections.abc import Callable, Iterator
 from http.client import HTTPConnection
 from pathlib import Path
@@ -13,11 +10,11 @@ from typing import Any
 
 import pytest
 from codesessions_crds.credentials import new_api_key
-from codesessions_dev.layout import tool
 from codesessions_dev.shell import wait_until
 from support.controlplane import ControlPlane, free_port
-from support.helm import CHART, URL, helm, render
+from support.helm import CHART, URL, helm
 from support.kubectl import Kubectl
+from support.programs import start
 
 API_VERSION = "codesessions.dev/v1alpha1"
 NAMESPACE, ORGANIZATION = "system", "demo"
@@ -64,30 +61,11 @@ def kubectl(plane: ControlPlane) -> Kubectl:
     return plane.kubectl(ORGANIZATION)
 
 
-def start(plane: ControlPlane, component: str, folder: Path, *, port: int = 0) -> subprocess.Popen[bytes]:
-    """A program as the chart would start it: its environment, its service account."""
-    secret = plane.kubectl(NAMESPACE).get("secret", "codesessions-master-key")
-    assert secret is not None
-    key = folder / "master-key"
-    key.write_bytes(base64.b64decode(secret["data"]["master-key"]))
-    environment = {
-        **os.environ,
-        **render(namespace=NAMESPACE).environment(component),
-        "CODESESSIONS_NAMESPACE": NAMESPACE,
-        "CODESESSIONS_MASTER_KEY_FILE": str(key),
-        "CODESESSIONS_LISTEN": f"127.0.0.1:{port or free_port()}",
-        "CODESESSIONS_LOG_FORMAT": "text",
-        "KUBECONFIG": str(plane.log_in(NAMESPACE, f"codesessions-{component}")),
-    }
-    with (folder / f"{component}.log").open("wb") as log:
-        return subprocess.Popen([tool(f"codesessions-{component}")], env=environment, stdout=log, stderr=log)
-
-
 @pytest.fixture
 def api(plane: ControlPlane, tmp_path: Path) -> Iterator[Callable[..., tuple[int, str]]]:
     """The REST API; yields a function that asks it something."""
     port = free_port()
-    process = start(plane, "api", tmp_path, port=port)
+    process = start(plane, NAMESPACE, "api", tmp_path, port=port)
 
     def ask(method: str, path: str, key: str = "", body: object = None) -> tuple[int, str]:
         connection = HTTPConnection("127.0.0.1", port, timeout=10)
@@ -112,7 +90,7 @@ def api(plane: ControlPlane, tmp_path: Path) -> Iterator[Callable[..., tuple[int
 @pytest.fixture
 def operator(plane: ControlPlane, tmp_path: Path) -> Iterator[Path]:
     """The operator; yields its log."""
-    process = start(plane, "operator", tmp_path)
+    process = start(plane, NAMESPACE, "operator", tmp_path)
     try:
         yield tmp_path / "operator.log"
     finally:
