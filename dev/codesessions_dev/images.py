@@ -10,8 +10,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from codesessions_dev import say, web
+from codesessions_dev import say, sbom, web
 from codesessions_dev.layout import REPO, cache_root
+from codesessions_dev.licences import Terms
 from codesessions_dev.local import base_images
 from codesessions_dev.provider import Provider
 from codesessions_dev.shell import output, run
@@ -20,7 +21,10 @@ PREFIX = "localhost/codesessions"
 RUNTIME, BUILDAH = "runtime", "buildah"
 RUNROOT = Path("/run/codesessions-buildah")
 WHEELS = ("--no-index", "--find-links=/wheels")
-COMMON = ("images", "requirements", ".containerignore", "dev/codesessions_dev/images.py")
+COMMON = (
+    *("images", "requirements", ".containerignore"),
+    *(f"dev/codesessions_dev/{name}.py" for name in ("images", "licences", "sbom")),
+)
 SOURCES = {
     "platform": (
         "crds/codesessions_crds",
@@ -95,7 +99,37 @@ def ensure(provider: Provider) -> Images:
     for name in missing:
         with say.step(f"build the {name} image and {'push' if name == RUNTIME else 'load'} it"):
             _build(name, tags[name], provider)
+    _lay_out_bills(tags)
     return Images(tags, _pulled(tags[RUNTIME], provider) if provider.registry else "")
+
+
+def _bill(name: str, tag: str) -> Path:
+    """Where an image's bill of materials is kept."""
+    return cache_root() / "sbom" / f"{name}-{tag}.cdx.json"
+
+
+def _write_bill(name: str, tag: str, reference: str) -> None:
+    """Write down what is in an image that was just built. Raises DevError for what may not be shipped."""
+    container = _buildah("from", "--pull-never", reference)
+    try:
+        found = sbom.parts(name, Path(_buildah("mount", container)))
+    finally:
+        _buildah("rm", container)
+    if name in sbom.MINIMAL and (refused := Terms.read().refused(found)):
+        raise say.DevError(f"the {name} image has what requirements/licences.toml does not allow: {'; '.join(refused)}")
+    place = _bill(name, tag)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text(sbom.render(name, tag, found))
+
+
+def _lay_out_bills(tags: dict[str, str]) -> None:
+    """Put the bills of materials where people look for them."""
+    folder = REPO / "build" / "sbom"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for name, tag in tags.items():
+        if _bill(name, tag).exists():  # not so where the image came from another machine
+            shutil.copyfile(_bill(name, tag), folder / f"{name}.cdx.json")
 
 
 def _pulled(tag: str, provider: Provider) -> str:
@@ -183,6 +217,7 @@ def _build(name: str, tag: str, provider: Provider) -> None:
     if name == "workspace":
         words += ["--build-arg", f"PACKAGES={' '.join(base_images.ROOTFS['workspace'])}"]
     _buildah(*words, REPO)
+    _write_bill(name, tag, reference)
     if name == RUNTIME:
         options = [
             "--quiet",

@@ -10,7 +10,8 @@ from codesessions_dev.layout import REPO
 
 PROJECT = tomllib.loads((REPO / "pyproject.toml").read_text())
 IMAGES = ("platform", "sidecar", "workspace", "runtime", "buildah")
-PINS = ("platform", "sidecar", "dev")
+PINS = ("platform", "sidecar", "runtime", "dev", "peers")
+MINIMAL = ("platform", "sidecar")
 
 
 def dockerfile(name: str) -> str:
@@ -57,6 +58,22 @@ def test_images_do_not_run_as_root_and_say_what_they_are(image: str) -> None:
     assert all(int(number) > 0 for user in users for number in user)
     assert "org.opencontainers.image.title" in last
     assert re.search(r"^ARG BASE_IMAGE=\S+$", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("image", MINIMAL)
+def test_services_run_without_a_system_around_them(image: str) -> None:
+    last = dockerfile(image).rpartition("\nFROM ")[2]
+    assert last.startswith("scratch\n")
+    assert not re.search(r"^RUN", last, re.MULTILINE)
+    assert "COPY --from=build /rootfs /" in last
+
+
+@pytest.mark.parametrize("image", [each for each in IMAGES if "pip install" in dockerfile(each)])
+def test_what_pip_installs_is_pinned_by_hash(image: str) -> None:
+    commands = dockerfile(image).replace("\\\n", " ").splitlines()
+    installs = [line for line in commands if "pip install" in line]
+    assert installs
+    assert all("--require-hashes" in line for line in installs)
 
 
 @pytest.mark.parametrize("pins", PINS)
