@@ -39,6 +39,15 @@ faults: prepare launcher  ## the same in full: 1,000 exits, 200 kills, 4 GB, 10,
 e2e: prepare install  ## the chart on the real cluster, driven from outside
 	@$(PYTHON) -m pytest tests/e2e
 
+attacks-short: prepare install  ## attacks on the installed product, as CI has them
+	@dev/attacks
+	@$(PYTHON) -m pytest tests/attacks
+
+.PHONY: attacks attacks-short
+attacks: prepare install  ## the same with ten times as many requests made of the API's document
+	@dev/attacks
+	@CODESESSIONS_ATTACKS=full $(PYTHON) -m pytest tests/attacks
+
 lint: prepare  ## ruff, mypy --strict, import-linter, generated files
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .

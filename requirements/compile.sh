@@ -15,3 +15,4 @@ compile dev pyproject.toml --all-extras --group dev "$@"
 # Other people's terminals and clients: never in our processes, so for whatever Python they want, and without what they depend on.
 .dev/tools/bin/uv pip compile -q --universal --python-version 3.12 --no-deps --generate-hashes --no-emit-index-url --no-header \
     --no-annotate --output-file requirements/peers.txt requirements/peers.in "$@"
+compile attacks requirements/attacks.in "$@"
