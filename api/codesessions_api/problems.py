@@ -72,6 +72,9 @@ def bad_parameter(name: str, detail: str) -> Problem:
 def of_kube(error: KubeError) -> Problem:
     """What the Kubernetes API server refused, as a problem of ours."""
     if isinstance(error, ForbiddenError):
+        if "status unknown for quota" in error.message:  # one that was just made
+            detail = "The cluster has not counted yet what the organisation has of its quota."
+            return try_again(503, "kubernetes_unavailable", detail)
         if error.is_quota:
             return _over_quota(error.message)
         if (

@@ -171,6 +171,9 @@ class Gateway:
         except Problem as refused:
             problem = self._bounded(refused, request, writer)
             self.metrics.refused.labels(problem.code).inc()
+            if request is not None and request.wants_websocket and request.session is not None:
+                fields = {"verb": "attach", "session": request.session[:64], "result": problem.code, "key": None}
+                _audit.info("attach", extra={"fields": {**fields, **trace.fields}})
             await part(reader, writer, answers.refusal(request, problem, trace.request_id))
 
     def _bounded(self, problem: Problem, request: Handshake | None, writer: asyncio.StreamWriter) -> Problem:

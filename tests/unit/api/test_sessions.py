@@ -7,7 +7,7 @@ import json
 import logging
 
 import pytest
-from codesessions_kube.errors import ConflictError, UnavailableError
+from codesessions_kube.errors import ConflictError, ForbiddenError, UnavailableError
 from codesessions_kube.kinds import API_KEY, CODE_SESSION
 from support.restapi import BASE, ONE, Rest, until
 
@@ -210,3 +210,32 @@ async def test_an_api_server_that_fails_halfway_is_said(running: Rest) -> None:
     running.kube.will_refuse("patch", CODE_SESSION, UnavailableError("etcd is slow", status=500))
     assert (await running.call("DELETE", ONE)).code == "kubernetes_unavailable"
     assert (await running.call("GET", ONE)).json["status"] == "running"
+
+
+COUNT, APPS = "count/codesessions.codesessions.dev", "count/apps.codesessions.dev"
+
+
+@pytest.mark.parametrize(
+    ("limited", "said"),
+    [
+        (f"requested: {COUNT}=1, used: {COUNT}=20, limited: {COUNT}=20", "sessions: 20 of 20"),
+        (f"requested: {APPS}=1, used: {APPS}=5, limited: {APPS}=5", "Delete an app"),
+        (f"requested: {COUNT}=1,pods=1, used: {COUNT}=20,pods=3, limited: {COUNT}=20,pods=3", "pods: 3 of 3"),
+        ("in words nobody knows", "in words nobody knows"),
+    ],
+)
+async def test_a_quota_says_which_limit_is_reached_and_what_to_do(rest: Rest, limited: str, said: str) -> None:
+    message = f'codesessions.codesessions.dev "cs-x" is forbidden: exceeded quota: team, {limited}'
+    rest.kube.will_refuse("create", CODE_SESSION, ForbiddenError(message, status=403))
+    answer = await rest.call("POST", BASE, BODY)
+    assert (answer.status, answer.code) == (403, "quota_exceeded")
+    assert said in answer.json["detail"]
+    for each in answer.json.get("limits", ()):
+        assert (each["quota"], each["used"]) == ("team", each["hard"])
+
+
+async def test_a_quota_that_was_just_made_is_waited_for(rest: Rest) -> None:
+    message = f"forbidden: status unknown for quota: codesessions, resources: {COUNT}"
+    rest.kube.will_refuse("create", CODE_SESSION, ForbiddenError(message, status=403))
+    answer = await rest.call("POST", BASE, BODY)
+    assert (answer.status, answer.headers["retry-after"]) == (503, "1")

@@ -8,6 +8,7 @@ import logging
 
 import pytest
 from codesessions_api.gateway import server
+from codesessions_api.ratelimits import Limit
 from codesessions_kube.kinds import API_KEY, CODE_SESSION
 from support.gateway import BINARY, CLOSE, TEXT, Peer, Rig, close_of, gateway_rig, read_head
 from support.restapi import until
@@ -341,3 +342,27 @@ async def test_attaching_is_written_down(rig: Rig, caplog: pytest.LogCaptureFixt
     assert lines["attach"].items() >= {"session": "cs-abc123", "userId": "u1", "requestId": "mine-1"}.items()
     assert lines["detach"]["why"] == "lost"
     assert rig.key not in caplog.text
+
+
+async def test_a_refusal_to_attach_is_written_down_too(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    await problem_of(await rig.ask(key="csk_guess", traceparent=f"00-{trace}-00f067aa0ba902b7-01"))
+    (line,) = [record.fields for record in caplog.records if record.name == "audit"]  # type: ignore[attr-defined]
+    assert (line["verb"], line["session"], line["result"]) == ("attach", "cs_abc123", "invalid_api_key")
+    assert (line["key"], line["traceId"]) == (None, trace)
+    assert "csk_guess" not in caplog.text
+
+
+async def test_the_ids_of_a_request_go_on_to_the_terminal(rig: Rig) -> None:
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    _, terminal = await rig.attached(X_Request_Id="mine-2", traceparent=f"00-{trace}-00f067aa0ba902b7-01")
+    assert terminal.headers["x-request-id"] == "mine-2"
+    assert terminal.headers["traceparent"].startswith(f"00-{trace}-")
+
+
+async def test_an_address_that_guesses_is_held_up_and_a_good_key_is_not() -> None:
+    async with gateway_rig(rate_limits={"unauthenticated": Limit("unauthenticated", 2, 600)}) as rig:
+        codes = [(await problem_of(await rig.ask(key=f"csk_{number}")))["code"] for number in range(3)]
+        assert codes == ["invalid_api_key", "invalid_api_key", "rate_limited"]
+        await rig.attached()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -101,6 +102,13 @@ class TestCompleted:
         assert (early.actions, early.again) == ((), timedelta(seconds=40))
         late = decide(observed(spec={"ttlSecondsAfterFinished": 60}, status=done, now=60))
         assert late.actions == (Action.DELETE_SESSION,)
+
+    def test_a_record_that_an_idempotency_key_stands_for_is_kept_for_a_day(self) -> None:
+        done = status("Completed", ready=("False", "Completed", ""), finishedAt=at(0))
+        known = observed(spec={"ttlSecondsAfterFinished": 60}, status=done, now=60, created=-20)
+        early = decide(replace(known, keyed=True))
+        assert (early.actions, early.again) == ((), timedelta(seconds=86_400 - 80))
+        assert decide(known).actions == (Action.DELETE_SESSION,)
 
     def test_without_a_time_to_live_it_stays(self) -> None:
         done = status("Completed", ready=("False", "Completed", ""), finishedAt=at(0))

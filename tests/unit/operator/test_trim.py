@@ -48,3 +48,10 @@ def test_a_session_loses_only_what_kubectl_added() -> None:
     metadata = {"name": "cs-a", "uid": "u", "resourceVersion": "1", "generation": 2}
     found = {"metadata": {**metadata, "annotations": {"a": "b"}, "labels": {"c": "d"}}, "spec": {"projectName": "p"}}
     assert trim_session(found) == {"metadata": metadata, "spec": {"projectName": "p"}}
+
+
+def test_a_session_keeps_what_the_api_says_of_it() -> None:
+    ours = {"labels": {"codesessions.dev/idempotent": "true"}, "annotations": {"codesessions.dev/request-id": "r1"}}
+    metadata = {"name": "cs-a", **ours}
+    metadata["annotations"] = {**ours["annotations"], "kubectl.kubernetes.io/last-applied-configuration": "{}"}
+    assert trim_session({"metadata": metadata, "spec": {}})["metadata"] == {"name": "cs-a", **ours}

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from codesessions_sidecar.log import log, timestamp
+from codesessions_sidecar.log import log, timestamp, trace_fields
 
 
 def test_times_are_rfc_3339_in_utc() -> None:
@@ -23,3 +23,10 @@ def test_or_words_for_people(capsys: pytest.CaptureFixture[str], monkeypatch: py
     monkeypatch.setenv("CODESESSIONS_LOG_FORMAT", "text")
     log("detach", viewers=0)
     assert capsys.readouterr().err.endswith(" event=detach viewers=0\n")
+
+
+def test_the_ids_of_a_request_are_fields_of_a_line() -> None:
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    headers = {"x-request-id": "r1", "traceparent": f"00-{trace}-00f067aa0ba902b7-01"}
+    assert trace_fields(headers) == {"requestId": "r1", "traceId": trace}
+    assert trace_fields({"x-request-id": "a b", "traceparent": "x"}) == trace_fields({}) == {}
