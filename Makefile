@@ -1,5 +1,5 @@
 # `make demo` and `make test` are all a newcomer needs; both are safe to repeat.
-.PHONY: help prepare demo test unit integration conformance conformance-ingress faults faults-short e2e lint bench cluster-up cluster-down install generate clean
+.PHONY: help prepare demo test unit integration conformance conformance-ingress faults faults-short fuzz e2e lint bench cluster-up cluster-down install generate clean
 
 PYTHON := .venv/bin/python
 CLUSTER := dev/cluster
@@ -35,6 +35,10 @@ faults-short: prepare launcher  ## kills, floods and noise, as CI has it
 
 faults: prepare launcher  ## the same in full: 1,000 exits, 200 kills, 4 GB, 10,000 random strings; some 15 minutes
 	@CODESESSIONS_FAULTS=full $(PYTHON) -m pytest tests/unit/sidecar tests/unit/builder tests/unit/api tests/faults
+
+fuzz: prepare  ## frames, text and old output under a fuzzer that is guided by coverage; 3 minutes
+	@.dev/tools/bin/uv pip install -q -p .venv --target .dev/fuzz --require-hashes -r requirements/fuzz.txt
+	@PYTHONPATH=.dev/fuzz:sidecar $(PYTHON) tests/fuzz/terminal.py
 
 e2e: prepare install  ## the chart on the real cluster, driven from outside
 	@$(PYTHON) -m pytest tests/e2e

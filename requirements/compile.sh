@@ -16,3 +16,5 @@ compile dev pyproject.toml --all-extras --group dev "$@"
 .dev/tools/bin/uv pip compile -q --universal --python-version 3.12 --no-deps --generate-hashes --no-emit-index-url --no-header \
     --no-annotate --output-file requirements/peers.txt requirements/peers.in "$@"
 compile attacks requirements/attacks.in "$@"
+# The guided fuzzer, for `make fuzz` alone.
+compile fuzz requirements/fuzz.in "$@"

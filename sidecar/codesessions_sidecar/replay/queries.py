@@ -125,9 +125,9 @@ class QueryFilter:
             if sequence == b"\x05" and opened and not before.endswith(b"\xc2"):
                 state = opened  # what was begun goes on
                 continue
-            new = _CUT + new if opened else new
+            new = _CUT + new if opened and not new.startswith((b"\x1b", b"\xc2")) else new
             pieces.append(new)
-            state, last = 0, (last + new[-2:])[-2:]
+            state, last = _open_after(new, 0), (last + new[-2:])[-2:]
         rest = data[position:stop]
         self._open = _open_after(rest, state)
         if not pieces:
@@ -208,6 +208,8 @@ def _open_after(data: bytes, before: int) -> int:
     if not data:
         return before
     start = grammar.unfinished(data)
+    if data[start:] == b"\xc2":  # half a character, whose rest may come to stand behind it
+        return _open_after(data[:-1], before) or 0x1B
     if start < len(data):
         return grammar.split(data[start:])[0] or 0x1B
     if grammar.last_introducer(data) >= 0 or not before or before not in grammar.STRINGS:

@@ -146,6 +146,16 @@ def test_a_query_whose_end_is_cut_behind_half_a_character_goes() -> None:
     assert made.feed(b"a\x1b]11;?\xc2\x1b") + made.feed(b"\\b") == b"ab"
 
 
+def test_a_query_behind_a_picture_that_is_broken_off_leaves_its_end() -> None:
+    assert shown(b"\x1b_Gi=1;AA\x1b[6nB") == b"\x1b_Gi=1,q=2;AA\x1b\\B"
+
+
+def test_half_a_character_does_not_end_a_string() -> None:
+    made = QueryFilter()
+    parts = [b"\x1b_q", b"\xc2", b"\xc2", b"A", b"\x1b[6n", b"B"]
+    assert b"".join(map(made.feed, parts)) == b"\x1b_q\xc2\xc2A\x1b\\B"
+
+
 def test_a_control_sequence_without_end_goes_to_its_end() -> None:
     made, part = QueryFilter(), b"0;" * 20_000
     assert made.feed(b"a\x1b[" + part) + made.feed(part) + made.feed(part + b"6n") + made.feed(b"b") == b"ab"
