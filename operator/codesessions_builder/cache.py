@@ -20,6 +20,8 @@ from codesessions_builder.errors import BuildError
 from codesessions_builder.layer import Layer
 
 TAG = "dependency-cache"
+VARIABLE = "CODESESSIONS_CACHE_DIR"
+"""Where steps keep what they want to have again."""
 TYPE = "application/vnd.codesessions.cache.v1"
 MEDIA_TYPE = "application/vnd.codesessions.cache.v1.tar+gzip"
 MOST = 512 << 20
@@ -29,6 +31,7 @@ _PREFIX = "cache"
 def variables(folder: str) -> dict[str, str]:
     """How the steps are told of it."""
     return {
+        VARIABLE: folder,
         "PIP_CACHE_DIR": f"{folder}/pip",
         "UV_CACHE_DIR": f"{folder}/uv",
         "npm_config_cache": f"{folder}/npm",

@@ -42,7 +42,8 @@ NOT_FOUND = 127
 """Exit code of a shell that knows no such command (POSIX)."""
 _NOISE = re.compile(
     r"\s*$|\$ |==> |> |npm (error|ERR!)( A complete log| Run \"npm help|\s*$)"
-    r"|.*(note: This error originates|See above for output|hint: See above)|[│╰─>\s]+$"
+    r"|.*(note: This error originates|See above for output|hint: See above)|[│╰─>^~\s]+$"
+    r"|\s*at .*:\d+:\d+\)?$|\s*at .*<anonymous>\)?$|Node\.js v\d"
 )
 """Lines that say nothing about why a step has failed."""
 _USAGE = re.compile(r"npm (error|ERR!) (Clean install|Usage:)")

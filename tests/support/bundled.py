@@ -22,6 +22,7 @@ from codesessions_dev.local.oci import write_archive
 from support.helm import CHART, helm
 from support.kubectl import Kubectl
 from support.registryview import SYSTEM, RegistryView
+from support.session import until
 
 NAME = "codesessions-registry"
 PORT = 32500
@@ -40,8 +41,22 @@ class Bundled:
 
     def restart(self) -> None:
         """Kill its pod; the next one collects the garbage before it listens."""
+        before = {pod["metadata"]["uid"] for pod in self._pods()}
         self.kill()
-        self.system("rollout", "status", f"deployment/{NAME}", "--timeout=120s")
+
+        def anew() -> bool:
+            conditions = [
+                condition
+                for pod in self._pods()
+                if pod["metadata"]["uid"] not in before
+                for condition in pod["status"].get("conditions") or ()
+            ]
+            return any((each["type"], each["status"]) == ("Ready", "True") for each in conditions)
+
+        until("another pod of the registry is ready", anew, seconds=120, every=0.5)
+
+    def _pods(self) -> list[dict[str, Any]]:
+        return self.system.list("pods", "-l", "app.kubernetes.io/component=registry")
 
     def kill(self) -> None:
         self.system("delete", "pod", "-l", "app.kubernetes.io/component=registry", "--grace-period=0", "--force")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import shlex
 import tomllib
 from collections.abc import Iterator
 from typing import Any
 
+from codesessions_builder.cache import VARIABLE as CACHE
 from codesessions_builder.errors import BuildError
 from codesessions_builder.image import Start
 from codesessions_builder.plan import Plan, shell
@@ -71,7 +73,25 @@ def _install(tree: Tree, app_dir: str, server: str) -> list[str]:
     if server:
         steps = steps or [make]
         steps.append(f"{venv}/bin/python -c 'import {server}' 2>/dev/null || {pip} {server}")
-    return steps
+    return _kept(tree, app_dir, steps, make) if make in steps else steps
+
+
+def _kept(tree: Tree, app_dir: str, steps: list[str], make: str) -> list[str]:
+    """The steps, which begin with the environment of the last build where what it was made of is the same.
+
+    pip then looks it over, and fetches nothing that is there (its own cache is of use only with indexes that allow it).
+    """
+    made_of = [tree.text(name) for name in ("requirements.txt", "pyproject.toml", "setup.py")]
+    key = hashlib.sha256("\0".join([*steps, *made_of]).encode()).hexdigest()[:16]
+    name = f'"${{{CACHE}:-/nowhere}}/venv-$(python3 -V | tr -dc 0-9.)-{key}.tar"'
+    restore = (
+        f"if tar -C {app_dir} -xf {name} 2>/dev/null; then echo 'with the packages of the last build'; else {make}; fi"
+    )
+    keep = (
+        f'if [ -n "${{{CACHE}:-}}" ] && [ ! -f {name} ]; then'
+        f' rm -f "${CACHE}"/venv-*.tar; tar -C {app_dir} -cf {name} {VENV}; fi'
+    )
+    return [restore if step == make else step for step in steps] + [keep]
 
 
 def _asks(requirements: str) -> bool:

@@ -1,12 +1,19 @@
-"""Projects as people have them, with packages from an index, through the whole way; and the same ones broken."""
+"""Projects as people have them, with packages from an index, through the whole way; and the same ones broken.
+
+With CODESESSIONS_DEPLOYS=full.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from datetime import datetime
 
+import pytest
 from support.app import App, Object
+
+pytestmark = pytest.mark.skipif(os.environ.get("CODESESSIONS_DEPLOYS") != "full", reason="CODESESSIONS_DEPLOYS=full")
 
 Make = Callable[[str], App]
 FASTAPI = """
@@ -48,7 +55,9 @@ def test_fastapi_by_requirements_and_what_it_fetched_is_kept_for_the_next_build(
     second = app.deploy(seconds=240)
     assert second["status"] == "succeeded", second["message"]
     app.until_page("goodbye")
-    assert "files of the last build" in app.read_log(second["id"])
+    log = app.read_log(second["id"])
+    assert "files of the last build" in log
+    assert "with the packages of the last build" in log
     print(f"built in {building(first):.1f} s, then with the cache in {building(second):.1f} s")
     app.write(requirements__txt="fastapi\nuvicorn\nno-such-package-of-anybody==9.9")
     broken = app.deploy(seconds=240)

@@ -76,7 +76,7 @@ def test_python_is_started_by_what_it_needs(source: Source, files: dict[str, str
 def test_python_packages_are_installed_where_the_image_looks(source: Source) -> None:
     plan = source.of({"main.py": FASTAPI, "requirements.txt": "fastapi\n"})
     assert any("-r requirements.txt" in step for step in plan.steps)
-    assert "import uvicorn" in plan.steps[-1], "the server, if it is not among them"
+    assert any("import uvicorn" in step for step in plan.steps), "the server, if it is not among them"
     assert plan.start is not None
     assert plan.start.env["PATH"].startswith("/app/.venv/bin:")
     assert not source.of({"main.py": "PORT", "requirements.txt": "# nothing\n"}).steps

@@ -38,3 +38,23 @@ def test_others_end_with_it() -> None:
 
 def test_it_is_not_endless() -> None:
     assert 0 < len(telling(["x" * 10_000] * 100)) <= 900
+
+
+NODE = """
+> node make.js
+
+/app/make.js:1
+throw new Error('no pages')
+^
+
+Error: no pages
+    at Object.<anonymous> (/app/make.js:1:7)
+    at Module._compile (node:internal/modules/cjs/loader:1830:14)
+    at node:internal/main/run_main_module:33:47
+
+Node.js v24.19.0
+"""
+
+
+def test_a_stack_trace_is_told_by_its_first_line() -> None:
+    assert telling(NODE.splitlines()).endswith("Error: no pages")

@@ -64,8 +64,15 @@ def test_the_bundled_registry_is_where_programs_and_nodes_look_for_it() -> None:
     assert rendered.one("PersistentVolumeClaim", "codesessions-registry")["metadata"]["annotations"] == {
         "helm.sh/resource-policy": "keep"
     }
-    config = json.loads(rendered.one("ConfigMap", "codesessions-registry-config")["data"]["config.json"])
+    data = rendered.one("ConfigMap", "codesessions-registry-config")["data"]
+    config = json.loads(data["config.json"])
     assert config["storage"]["delete"] == {"enabled": True}
+    assert config["storage"]["maintenance"]["uploadpurging"]["age"] == "24h"
+    assert config["http"]["draintimeout"] == "20s", "less than the pod's grace period"
+    collect, serve = (
+        data["serve.sh"].index(f"registry {word}") for word in ("garbage-collect --delete-untagged", "serve")
+    )
+    assert collect < serve
 
 
 def test_without_a_node_port_it_is_reached_in_the_cluster_alone() -> None:
