@@ -117,7 +117,7 @@ class Talk:
 
 def keys(access: Access) -> list[str]:
     """Keys of an organisation of the bench's own."""
-    cli, env = [Path(sys.prefix) / "bin" / "codesessions"], {**os.environ, "KUBECONFIG": str(access.kubeconfig)}
+    cli, env = [str(Path(sys.prefix) / "bin" / "codesessions")], {**os.environ, "KUBECONFIG": str(access.kubeconfig)}
     subprocess.run([*cli, "org", "create", ORGANIZATION], env=env, check=True, capture_output=True)
     words = ["--org", ORGANIZATION, "--scopes", "code-sessions:read,code-sessions:write", "-o", "json"]
     made = []
@@ -194,12 +194,11 @@ def report_memory(count: int) -> float:
 async def measure(access: Access, count: int, seconds: float, rate: float, verdicts: Verdicts) -> None:
     """Print the figures."""
     tls = ssl.create_default_context(cafile=str(access.ca))
-    limits = {"limit": 0, "limit_per_host": 0}
     https = [
         aiohttp.ClientSession(
             access.url,
             headers={"X-API-Key": key},
-            connector=aiohttp.TCPConnector(ssl=tls, **limits),
+            connector=aiohttp.TCPConnector(ssl=tls, limit=0),
             timeout=aiohttp.ClientTimeout(90),
         )
         for key in keys(access)

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from bench import processes
 from bench.figures import summary
 from support.sidecar import Rig
 
@@ -40,16 +41,9 @@ def rig(script: str, **environment: str) -> Iterator[Rig]:
             made.stop()
 
 
-def resident_mib(made: Rig) -> float:
+def pid_of(made: Rig) -> int:
     assert made.sidecar is not None
-    lines = Path(f"/proc/{made.sidecar.pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
-
-
-def cpu_seconds(made: Rig) -> float:
-    assert made.sidecar is not None
-    words = Path(f"/proc/{made.sidecar.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+    return made.sidecar.pid
 
 
 def attach(made: Rig, after: int) -> tuple[socket.socket, BinaryIO]:
@@ -82,16 +76,17 @@ def frame(stream: BinaryIO) -> bytes:
 
 def flood_by_websocket() -> None:
     with rig(FLOOD) as made:
-        idle, seen = resident_mib(made), made.page()["lastSeq"]
+        idle, seen = processes.resident(pid_of(made)), made.page()["lastSeq"]
         connection, stream = attach(made, seen)
-        watched = resident_mib(made)
+        watched = processes.resident(pid_of(made))
         made.type("\n")
-        begun, used, count = time.monotonic(), cpu_seconds(made), 0
+        begun, used, count = time.monotonic(), processes.cpu(pid_of(made)), 0
         while count < SIZE:
             count += len(frame(stream))
         seconds = time.monotonic() - begun
-        share = (cpu_seconds(made) - used) / seconds
-        print(f"memory: idle {idle:.1f} MiB, with a WebSocket {watched:.1f}, after 100 MB {resident_mib(made):.1f}")
+        share = (processes.cpu(pid_of(made)) - used) / seconds
+        after = processes.resident(pid_of(made))
+        print(f"memory: idle {idle:.1f} MiB, with a WebSocket {watched:.1f}, after 100 MB {after:.1f}")
         print(f"output by WebSocket: {count / seconds / 1e6:.0f} MB/s, sidecar at {share:.0%} of a CPU")
         stream.close()
         connection.close()
@@ -101,7 +96,7 @@ def flood_by_get() -> None:
     with rig(FLOOD) as made:
         connection, seen = http.client.HTTPConnection("127.0.0.1", made.port, timeout=30), made.page()["lastSeq"]
         made.type("\n")
-        begun, used, count, missed = time.monotonic(), cpu_seconds(made), 0, False
+        begun, used, count, missed = time.monotonic(), processes.cpu(pid_of(made)), 0, False
         while count < SIZE and not missed:
             headers = {"Authorization": f"Bearer {made.token}"}
             connection.request("GET", f"/v1/output?after={seen}&wait=5", headers=headers)
@@ -109,7 +104,7 @@ def flood_by_get() -> None:
             count += sum(len(chunk["text"]) for chunk in page["chunks"])
             seen, missed = page["chunks"][-1]["seq"], page["truncated"]
         seconds = time.monotonic() - begun
-        share = (cpu_seconds(made) - used) / seconds
+        share = (processes.cpu(pid_of(made)) - used) / seconds
         note = " (this reader fell behind the ring)" if missed else ""
         print(f"output by GET: {count / seconds / 1e6:.0f} MB/s, sidecar at {share:.0%} of a CPU{note}")
         connection.close()

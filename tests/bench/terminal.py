@@ -15,6 +15,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from bench import processes
 from bench.figures import Verdicts, percentile, table
 from bench.frames import Stream
 from bench.peers import Terminal, sidecar, terminado, ttyd
@@ -33,11 +34,6 @@ ECHOES = 1000
 def cpu_seconds(pid: int) -> float:
     """User and system time of a process with all its threads, to the nanosecond (proc_pid_schedstat)."""
     return sum(int(path.read_text().split()[0]) for path in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
-
-
-def resident_mib(pid: int) -> float:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
 
 
 def begin(terminal: Terminal, *, receive_buffer: int | None = None) -> Stream:
@@ -121,7 +117,7 @@ def idle(start: Start, figures: Figures) -> None:
         pid = next(iter(terminal.pids.values()))
         if terminal.rig is not None:
             terminal.rig.read_until(ON.decode())
-        figures.add("idle MiB", resident_mib(pid))
+        figures.add("idle MiB", processes.resident(pid))
 
 
 def company(start: Start, figures: Figures) -> None:
@@ -135,7 +131,7 @@ def company(start: Start, figures: Figures) -> None:
         terminal.type(streams[0], b"\n")
         most = 0.0
         while any(thread.is_alive() for thread in threads):
-            most = max(most, resident_mib(pid))
+            most = max(most, processes.resident(pid))
             time.sleep(0.02)
         figures.add("five viewers MiB", most)
         for stream in streams:
@@ -151,7 +147,7 @@ def stalled(start: Start, figures: Figures, seconds: float) -> None:
         time.sleep(2)
         samples, end = [], time.monotonic() + seconds
         while time.monotonic() < end:
-            samples.append(resident_mib(pid))
+            samples.append(processes.resident(pid))
             time.sleep(0.25)
         figures.add("stalled: MiB moved", max(samples) - min(samples))
         figures.add("stalled: MiB", max(samples))
