@@ -20,7 +20,7 @@ from support.session import Session, Sessions, until
 FOLDER = Path(__file__).parent
 API = "codesessions.dev/v1alpha1"
 READ, WRITE, DEPLOY = (f"code-sessions:{each}" for each in ("read", "write", "deploy"))
-RED, BLUE = "attack-red", "attack-blue"
+RED, BLUE, GREEN = "attack-red", "attack-blue", "attack-green"
 IMAGE = "registry.invalid/nobody/nothing@sha256:" + "0" * 64
 
 
@@ -59,7 +59,7 @@ def access() -> Access:
     return found
 
 
-def _organization(access: Access, name: str) -> Organization:
+def organization(access: Access, name: str) -> Organization:
     kubectl = Kubectl(access.kubeconfig, name)
     labels = {ORGANIZATION_LABEL: f"org_{name}", "pod-security.kubernetes.io/enforce": "restricted"}
     kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
@@ -86,7 +86,7 @@ def _organization(access: Access, name: str) -> Organization:
 @pytest.fixture(scope="session")
 def organizations(access: Access, _nothing_is_left: None) -> Iterator[tuple[Organization, Organization]]:
     try:
-        yield _organization(access, RED), _organization(access, BLUE)
+        yield organization(access, RED), organization(access, BLUE)
     finally:
         Kubectl(access.kubeconfig, "default")("delete", "namespace", "--wait=false", "--ignore-not-found", RED, BLUE)
 
@@ -95,7 +95,7 @@ def organizations(access: Access, _nothing_is_left: None) -> Iterator[tuple[Orga
 def _nothing_is_left(access: Access) -> None:
     """Namespaces of a run before, which may be going still."""
     kubectl = Kubectl(access.kubeconfig, "default")
-    kubectl("delete", "namespace", "--ignore-not-found", "--timeout=110s", RED, BLUE)
+    kubectl("delete", "namespace", "--ignore-not-found", "--timeout=110s", RED, BLUE, GREEN)
 
 
 @pytest.fixture(scope="session")

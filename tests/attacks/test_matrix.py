@@ -94,7 +94,7 @@ def ids(red: Organization, victim: Session) -> dict[str, str]:
 
 def ask(organization: Organization, key: str, call: Operation, ids: dict[str, str]) -> tuple[int, Object]:
     client = Client(replace(organization.access, api_key=key))
-    return client.call(call.method, call.at(ids), call.body, more={"Idempotency-Key": "attack"})
+    return client.call(call.method, call.at(ids), call.body)
 
 
 def test_no_operation_is_open_without_a_good_key(
@@ -110,7 +110,6 @@ def test_no_operation_is_open_without_a_good_key(
         "hash": red.kubectl.list("apikey")[0]["spec"]["hash"],
         "wildcard": "*",
         "long": "csk_" + "a" * 4000,
-        "not of this alphabet": "csk_\u00e9\u00e9\u00e9",
         "expired": red.expired,
         "revoked": red.revoked,
     }
