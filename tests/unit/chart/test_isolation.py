@@ -244,3 +244,13 @@ def test_a_platform_team_can_do_without_the_denial() -> None:
         "codesessions-apps",
         "codesessions-builds",
     }
+
+
+def test_stronger_walls_are_values_of_the_chart() -> None:
+    """User namespaces and RuntimeClasses, from the values to the pod."""
+    walls = {"hostUsers": False, "runtimeClassName": "gvisor"}
+    settings, apps = settings_of({"workspaces": walls, "apps": {"runtimeClassName": "gvisor"}})
+    spec = session_pod(session(), settings)["spec"]
+    assert (spec["hostUsers"], spec["runtimeClassName"]) == (False, "gvisor")
+    assert archive_pod(session(), settings)["spec"]["hostUsers"] is False
+    assert apps.apps_runtime_class == "gvisor"
