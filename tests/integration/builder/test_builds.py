@@ -10,6 +10,7 @@ import zlib
 
 import pytest
 from codesessions_builder import cache
+from codesessions_oci.errors import NotFoundError
 from codesessions_oci.registry import Registry
 from support.building import Site, zipped
 
@@ -181,6 +182,19 @@ async def test_what_steps_fetch_is_there_for_the_next_build(site: Site) -> None:
     assert "nothing yet" in first.log
     assert "found it" in second.log
     assert not (site.folder / str(site.count) / "cache" / "npm" / "deep" / "link").exists()
+
+
+async def test_of_a_cache_only_the_last_one_is_kept(site: Site) -> None:
+    build = "mkdir -p $npm_config_cache; date +%N >$npm_config_cache/moment"
+    files = {"package.json": json.dumps({"scripts": {"build": build, "start": "node x.js"}}), "x.js": ""}
+    async with Registry(site.real.settings()) as registry:
+        digests = []
+        for _ in range(2):
+            built = await site.build(files)
+            assert "Dependency cache: kept" in built.log
+            digests.append((await registry.get_manifest(site.repository("app-1"), cache.TAG)).digest)
+        with pytest.raises(NotFoundError):
+            await registry.get_manifest(site.repository("app-1"), digests[0])
 
 
 async def test_a_cache_that_is_damaged_costs_only_time(site: Site) -> None:
