@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import yaml
 from support.controlplane import ControlPlane
-from support.helm import CHART, URL
+from support.helm import CHART, URL, render
 from support.kubectl import Kubectl
+from unit.chart.unusual import EVERYTHING
 
 from .conftest import NAMESPACE, Release
 
@@ -120,6 +121,20 @@ def test_a_key_of_another_name_is_missed_at_once(release: Release) -> None:
     answer = release.tries("upgrade", release.name, CHART, values={**URL, "masterKey": {"key": "other"}})
     assert answer.returncode != 0
     assert "has no key other" in answer.stderr
+
+
+@pytest.mark.usefixtures("release")
+def test_the_api_server_takes_all_that_teams_may_set(kubectl: Kubectl) -> None:
+    """Field by field; certificates, routes and monitors need definitions that are not here."""
+    items = {
+        "apiVersion": "v1",
+        "kind": "List",
+        "items": list(render({**EVERYTHING, "masterKey": {"existingSecret": "own"}}).objects),
+    }
+    words = ("apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict", "-f", "-")
+    answer = kubectl.tries(*words, stdin=json.dumps(items))
+    assert answer.returncode == 0, answer.stderr
+    assert "Warning" not in answer.stderr
 
 
 def _newer_chart(folder: Path) -> Path:
