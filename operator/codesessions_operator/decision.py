@@ -107,3 +107,5 @@ class Plan:
     """Worth a Warning event even if the phase stays."""
     archived: Archived | None = None
     transcript: TranscriptReference | None = None
+    passing: bool = False
+    """Over so soon, as a rule, that it is not worth a write."""

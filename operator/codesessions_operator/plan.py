@@ -23,6 +23,8 @@ KEY_LIFE = timedelta(hours=24)
 """How long an Idempotency-Key of the REST API is good."""
 SETTLING_TIME = timedelta(seconds=2)
 """How long a pod may wait for its volume and a node before that is worth a word: most are bound within this."""
+STARTING_TIME = timedelta(seconds=2)
+"""How long a pod may start before its session gets a first status: most run within this, and that is one write less."""
 LEAVING_TIME = timedelta(seconds=30)
 """How long after its grace period a deleted pod may still be there before its node counts as gone."""
 
@@ -88,10 +90,18 @@ def _starting(observed: Observed, facts: Facts) -> Plan:
         return _end(observed, Phase.FAILED, facts.reason, message, facts)
     settling = _begun(observed) + SETTLING_TIME - observed.now
     if facts.reason in UNPLACED_REASONS and timedelta(0) < settling < left:
-        return Plan(Phase.CREATING, False, *STARTING, again=settling)
-    if facts.fate is Fate.NOT_READY:  # as every pod is in its first seconds
-        return Plan(Phase.CREATING, False, *STARTING, again=left)
+        return _first_moments(observed, Plan(Phase.CREATING, False, *STARTING, again=settling))
+    if facts.fate is Fate.NOT_READY or facts.reason == STARTING[0]:  # as every pod is in its first seconds
+        return _first_moments(observed, Plan(Phase.CREATING, False, *STARTING, again=left))
     return Plan(Phase.CREATING, False, facts.reason, facts.message, again=left)
+
+
+def _first_moments(observed: Observed, plan: Plan) -> Plan:
+    """A plan that says no more than that a pod is being started; nothing is written down if it is the first one."""
+    left = _begun(observed) + STARTING_TIME - observed.now
+    if observed.status.phase is not None or left <= timedelta(0):
+        return plan
+    return replace(plan, passing=True, again=min(plan.again or left, left))
 
 
 def _begun(observed: Observed) -> datetime:
@@ -120,7 +130,7 @@ def _without_pod(observed: Observed) -> Plan:
         )
         return _end(observed, Phase.FAILED, "TooManyRestarts", message)
     again = timedelta(seconds=observed.session.spec.start_timeout_seconds)
-    return Plan(Phase.CREATING, False, *STARTING, actions=(Action.CREATE,), again=again)
+    return _first_moments(observed, Plan(Phase.CREATING, False, *STARTING, actions=(Action.CREATE,), again=again))
 
 
 def blocked(observed: Observed, reason: str, message: str) -> Plan:

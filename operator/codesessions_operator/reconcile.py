@@ -89,7 +89,7 @@ class Reconciler:
             self._blocked.pop(key, None)
         if pod is not None and not plan.phase.finished:
             await self._keep_policies(key[0])
-        if Action.DELETE_SESSION not in plan.actions:
+        if Action.DELETE_SESSION not in plan.actions and not plan.passing:
             await self._write_down(resource, observed, plan, pod)
             if self._archiver is not None and plan.archived is not None and plan.archived.reason in FINAL:
                 self._archiver.forget(key)
