@@ -108,7 +108,8 @@ class OperatorProcess:
         return self.log.read_text()
 
     def leads(self) -> bool:
-        return "leads" in self.words.replace("waits", "").partition(" leads\n")[1]
+        """Whether it has said so of itself; one that waits names another."""
+        return any(line.endswith(" leads") and " waits: " not in line for line in self.words.splitlines())
 
     def end(self, number: int = signal.SIGTERM, *, seconds: float = 15) -> int:
         """Send a signal; returns the exit code."""

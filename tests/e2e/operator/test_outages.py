@@ -16,7 +16,7 @@ from .conftest import ACCOUNT, HOME, Make, OperatorProcess, Start
 
 
 def leading(found: OperatorProcess) -> OperatorProcess:
-    until("it leads", found.leads, seconds=40)
+    until("it leads", found.leads, seconds=90)
     return found
 
 
@@ -45,12 +45,15 @@ def test_of_two_one_works_and_the_other_takes_over(start: Start, make: Make, pla
 
 def test_one_that_is_killed_is_followed_by_the_next(start: Start, make: Make) -> None:
     first = leading(start())
+    second = start()
+    until("the second one waits", lambda: "waits" in second.words, seconds=60)
     sessions = [make(f"cs-kill{number}") for number in range(4)]
     sessions[0].until_pod()
     first.end(signal.SIGKILL)
-    second = start()
+    begun = time.monotonic()
     more = [make(f"cs-kill{number}") for number in range(4, 6)]
     leading(second)
+    print(f"the other led {time.monotonic() - begun:.1f} s after the leader was killed")
     for session in [*sessions, *more]:
         session.run()
         assert session.status["restarts"] == 0
