@@ -13,6 +13,7 @@ from support.kubectl import Kubectl
 from support.session import Sessions
 
 FOLDER = Path(__file__).parent
+LAST = FOLDER / "tenancy" / "test_secrets.py"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -22,6 +23,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.cluster)
             if item.get_closest_marker("timeout") is None:
                 item.add_marker(pytest.mark.timeout(400))
+    items.sort(key=lambda item: item.path == LAST)  # it looks at what all others have left in the logs
 
 
 @pytest.fixture(scope="session")
