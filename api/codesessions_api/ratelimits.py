@@ -110,13 +110,18 @@ class RateLimits:
             raise _refused(limit, taken, "Too many requests without a good API key come from this address.")
 
 
+def _whole(seconds: float) -> int:
+    """Rounded up, but not for the rest of a subtraction."""
+    return math.ceil(seconds - 1e-6)
+
+
 def _headers(limit: Limit, taken: Taken) -> Headers:
-    state = f'"{limit.name}";r={taken.left};t={math.ceil(taken.full_in)}'
+    state = f'"{limit.name}";r={taken.left};t={_whole(taken.full_in)}'
     return limit.policy, (b"ratelimit", state.encode())
 
 
 def _refused(limit: Limit, taken: Taken, detail: str) -> Problem:
-    wait = max(1, math.ceil(taken.next_in))
+    wait = max(1, _whole(taken.next_in))
     more = {name.decode(): value.decode() for name, value in _headers(limit, taken)}
     return Problem(429, "rate_limited", f"{detail} Try again in {wait} s.", headers={"Retry-After": str(wait), **more})
 
