@@ -23,6 +23,8 @@ export class Visit {
   /** Chunks up to here are older than this page. */
   #replayed = 0;
   #wantsOutput = false;
+  /** Whether the session has ended: then the screen has a size of its own, since the banner takes room from it. */
+  #isOver = false;
   #pause = FIRST_PAUSE_MS;
   #wake: () => void = () => {};
   /** Whether only looking on is possible. */
@@ -37,7 +39,7 @@ export class Visit {
   ) {
     this.#id = path.split("/").pop() ?? "";
     this.#tickets = new Tickets(path);
-    screen.roomChanged = (rows, cols) => this.#link?.resize(rows, cols);
+    screen.roomChanged = (rows, cols) => (this.#isOver ? screen.granted(rows, cols) : this.#link?.resize(rows, cols));
     screen.typedBytes = (bytes) => this.#live && this.#typist.typeBytes(bytes);
     window.addEventListener("online", () => this.#wake());
     window.addEventListener("offline", () => this.#link?.lost());
@@ -104,6 +106,7 @@ export class Visit {
 
   /** The session has ended. What is on the screen stays there; nothing on it: what is kept of its output can be shown. */
   async #over(session: Session): Promise<boolean> {
+    this.#isOver = true;
     const failed = session.status === "failed";
     const tone = failed ? "bad" : "quiet";
     const how = session.exitCode === null ? "" : ` with exit code ${session.exitCode}`;
@@ -216,6 +219,7 @@ export class Visit {
   }
 
   #ended(ending: Ending): void {
+    this.#isOver = true;
     const exit = ending.exit;
     const how =
       exit?.signal ? `by signal ${exit.signal}` : exit?.code != null ? `with exit code ${exit.code}` : ending.reason;

@@ -254,6 +254,31 @@ def test_what_is_kept_of_the_output_of_a_session_that_has_ended_can_be_read(
     assert found.complaints == []
 
 
+def test_the_last_line_of_a_session_that_has_ended_stands_above_what_is_said_of_it(
+    running: WebGateway, terminal: Open
+) -> None:
+    running.set_session("Completed", exitCode=0)
+    found = terminal(**PHONE)
+    text = "".join(f"line {number}\r\n" for number in range(100)) + "the last"
+    answer = {"sessionId": SESSION_ID, "chunks": [{"seq": 1, "text": text}], "lastSeq": 1}
+    found.page.route("**/api/v1/code-sessions/*/output*", lambda route: route.fulfill(json=answer))
+    found.unlock(running.key.text)
+    found.page.get_by_role("button", name="Show its output").click()
+    found.shown("the last")
+
+    def above() -> bool:
+        line, banner = found.page.get_by_text("the last", exact=True).first.bounding_box(), banner_of(found)
+        return line is not None and line["y"] + line["height"] <= banner + 1
+
+    found.until("the last line is above the banner", above)
+
+
+def banner_of(found: WebTerminal) -> float:
+    """Where it begins, in pixels from the top."""
+    box = found.page.locator("#banner").bounding_box()
+    return box["y"] if box else 0.0
+
+
 def test_a_failed_session_says_why(gateway: WebGateway, terminal: Open) -> None:
     gateway.set_session("Failed", message="The image cannot be pulled.")
     found = terminal().unlock(gateway.key.text)
