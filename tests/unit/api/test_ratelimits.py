@@ -75,8 +75,9 @@ async def test_one_that_asks_too_often_is_told_when_to_come_again_and_others_are
         answers = [await rest.call("GET", BASE) for _ in range(3)]
         assert [each.status for each in answers] == [200, 200, 429]
         refused = answers[-1]
-        assert (refused.code, refused.headers["retry-after"]) == ("rate_limited", "300")
-        assert refused.headers["ratelimit"] == '"reads";r=0;t=600'
+        assert refused.code == "rate_limited"
+        assert 240 <= int(refused.headers["retry-after"]) <= 300  # less what the calls took
+        assert refused.headers["ratelimit"].startswith('"reads";r=0;t=')
         assert "2 reads in 600 s" in refused.json["detail"]
         assert (await rest.call("POST", BASE, BODY)).status == 201
         other = await rest.kube.add_key()
@@ -112,7 +113,8 @@ async def test_an_address_that_guesses_keys_is_held_up_and_good_keys_behind_it_a
         for number in range(3):
             assert (await rest.call("GET", BASE, key=f"csk_guess{number}", X_Forwarded_For="1.1.1.1")).status == 401
         answer = await rest.call("GET", BASE, key="csk_guess3", X_Forwarded_For="9.9.9.9, 1.1.1.1")
-        assert (answer.status, answer.code, answer.headers["retry-after"]) == (429, "rate_limited", "200")
+        assert (answer.status, answer.code) == (429, "rate_limited")
+        assert 140 <= int(answer.headers["retry-after"]) <= 200
         assert (await rest.call("POST", f"{ONE}/input", key="", X_Forwarded_For="1.1.1.1")).status == 429
         assert (await rest.call("GET", BASE, key="csk_guess4", X_Forwarded_For="2.2.2.2")).status == 401
         assert (await rest.call("GET", BASE, X_Forwarded_For="1.1.1.1")).status == 200
