@@ -19,7 +19,7 @@ from codesessions_dev.client import Client
 from codesessions_dev.page import Pages
 from support.app import FINISHED, App
 from support.kubectl import Kubectl
-from support.session import Sessions
+from support.session import Sessions, until
 
 
 def _served(pages: Pages, url: str, expected: str) -> None:
@@ -54,8 +54,7 @@ class Watch(threading.Thread):
         rolled = self.seen["succeeded"]
         rolling = self.seen.get("rolling_out", rolled)
         building = self.seen.get("building", rolling)
-        spoken = re.findall(r"^==> \[ *([\d.]+) s\]", self._app.read_log(self._build), re.MULTILINE)
-        builder = min(float(spoken[-1]), rolling - building)
+        builder = min(until("its log is kept", self._done), rolling - building)
         pod, rollout = rolling - building - builder, min(rolled, begun + total) - rolling
         return {
             "request and archiving": building - begun,
@@ -64,6 +63,11 @@ class Watch(threading.Thread):
             "the rollout (not ours)": rollout,
             "ours altogether": total - pod - rollout,
         }
+
+    def _done(self) -> float | None:
+        """Seconds that the builder needed, by its own clock; None before its log is there to its end."""
+        found = re.search(r"^==> \[ *([\d.]+) s\] Done", self._app.read_log(self._build), re.MULTILINE)
+        return float(found[1]) if found else None
 
 
 def main() -> None:
