@@ -110,7 +110,7 @@ class _Unpacking:
         path, limits = entry.orig_filename.removesuffix("/"), self._limits
         parts = path.split("/")
         if "\0" in path or "\\" in path or any(part in {"", ".", ".."} for part in parts):
-            raise _invalid(f"{shown(path)} is not a path within it")
+            raise _invalid(f"{shown(path)} is not a path within it: rename it or name it in .csignore")
         if len(path.encode("utf-8", "surrogatepass")) > limits.path or len(parts) > limits.depth:
             raise _invalid(f"the path {shown(path)} is too long")
         if path in self._names:
