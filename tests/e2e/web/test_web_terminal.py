@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 from codesessions_dev.envfile import Access
 from playwright.sync_api import Browser, expect
-from support.browser import WebTerminal, chromium
+from support.browser import PHONE, WebTerminal, chromium
 from support.kubectl import Kubectl
-from support.session import Sessions
+from support.session import Sessions, until
 
 SYSTEM = ("-n", "codesessions-system")
 
@@ -51,5 +51,34 @@ def test_the_address_of_a_session_is_a_terminal(
         page.state("Completed", seconds=120)
         expect(page.page.locator("#panel-heading")).to_have_text("The session has ended with exit code 7")
         assert not [url for url in page.asked if access.api_key in url]
+    finally:
+        page.close()
+
+
+def test_on_a_telephone_a_session_is_waited_for_and_read_when_it_has_ended(
+    access: Access, kubectl: Kubectl, sessions: Sessions, opened: Browser
+) -> None:
+    base = sessions.create("phone")
+    base.run("true")
+    base.type("echo $((6 * 7))-kept; exit 7\n")
+    waiting = sessions.apply(f"cs-w{base.name[3:]}", workspace={"nodeSelector": {"codesessions.dev/nowhere": "1"}})
+    waiting.until_reason("Unschedulable")
+    endpoint = base.get()["ptyEndpoint"]
+    page = WebTerminal(opened, endpoint.replace(base.id, waiting.id), ignore_https_errors=True, **PHONE)
+    try:
+        page.open().unlock(access.api_key)
+        page.state("Creating")
+        expect(page.page.locator("#panel-heading")).to_have_text("The session is being created")
+
+        base.until_phase("completed")
+        until("its pod is gone", lambda: kubectl.get("pod", base.pod) is None, seconds=100)
+        page.url = endpoint
+        page.open().unlock(access.api_key)
+        page.state("Completed")
+        page.page.get_by_role("button", name="Show its output").click()
+        page.shown("42-kept")
+        expect(page.page.locator("#banner")).to_contain_text("exit code 7")
+        assert page.page.evaluate("document.documentElement.scrollWidth") <= PHONE["viewport"]["width"]
+        expect(page.page.locator("#keys")).to_be_visible()
     finally:
         page.close()
