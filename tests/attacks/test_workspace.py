@@ -31,11 +31,14 @@ def filler(blue: Organization) -> Iterator[Session]:
 def test_it_has_no_token_no_key_and_no_way_to_the_transcript(hostile: Session, filler: Session) -> None:
     assert hostile.run("ls /var/run/secrets /etc/codesession /var/lib/codesession 2>/dev/null | wc -l") == "0"
     assert hostile.run("env | grep -ci -e token -e key -e secret") == "0"
-    assert hostile.run("id -u; grep -i -e ^capeff -e ^nonewprivs -e ^seccomp: /proc/self/status").split() == [
+    assert hostile.run(
+        "id -u; grep --color=never -i -e ^capeff -e ^nonewprivs -e ^seccomp: /proc/self/status"
+    ).split() == [
         *("1000", "CapEff:", "0000000000000000", "NoNewPrivs:", "1", "Seccomp:", "2"),
     ]
     assert hostile.run("ps -e -o comm= | grep -c -e sidecar -e pause") == "0"  # a pid namespace of its own
-    assert hostile.run("cd /run/codesession && touch x; rm -f pty.sock; ln -s /x y; ls -A | wc -l").endswith("2")
+    said = hostile.run("cd /run/codesession; touch x; rm -f pty.sock; ln -s /x y")
+    assert said.count("Read-only file system") == 3, said
     lives(hostile)
 
 
