@@ -14,7 +14,7 @@ prepare:  ## .venv with pinned packages
 demo: prepare  ## from a bare machine to a session that is typed into; leaves the cluster running
 	@$(CLUSTER) demo
 
-test: lint unit integration conformance conformance-ingress faults-short e2e  ## everything CI runs
+test: lint unit integration conformance faults-short e2e attacks-short  ## everything CI runs
 
 unit: prepare launcher  ## unit tests: seconds, no cluster
 	@$(PYTHON) -m pytest tests/unit
