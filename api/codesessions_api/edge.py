@@ -42,9 +42,8 @@ class Edge:
         tag = trace.request_id.encode()
         scope["request_id"] = trace.request_id
         begun, status, body = time.perf_counter(), 0, Leftover(scope, receive)
-        inner: Scope = (
-            {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
-        )  # the server leaves the body out
+        # Of an answer to HEAD the server leaves the body out.
+        inner: Scope = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
 
         async def tagged(message: Message) -> None:
             nonlocal status

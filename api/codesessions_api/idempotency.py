@@ -12,10 +12,10 @@ import hashlib
 import random
 import re
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import orjson
-from codesessions_crds.names import BODY_ANNOTATION, KEY_LABEL
+from codesessions_crds.names import BODY_ANNOTATION, KEY_LABEL, KEY_LIFE
 from codesessions_kube.errors import ConflictError, ForbiddenError, KubeError
 from codesessions_kube.store import Object
 from fastapi import Request
@@ -23,7 +23,6 @@ from fastapi import Request
 from codesessions_api.bodies import Body
 from codesessions_api.problems import Problem, bad_parameter, of_kube, try_again
 
-KEY_LIFE = timedelta(hours=24)
 LONGEST_KEY = 255
 REPLAYED = {"Idempotency-Replayed": "true"}
 """A header that says: this is what an earlier call with the key has made."""

@@ -36,6 +36,8 @@ class Settings:
     master_key_file: str = _setting("/etc/codesessions/master-key", "file with the master key, at least 32 bytes")
     log_level: str = _setting("INFO", "DEBUG, INFO, WARNING or ERROR")
     log_format: str = _setting("json", "json or text")
+    rate_unauthenticated: str = _setting("3000/60", "REQUESTS/SECONDS of one address without a good key; 0: no limit")
+    trusted_proxies: str = _setting("", "networks whose X-Forwarded-For is believed, by commas")
 
     @property
     def address(self) -> tuple[str, int]:
@@ -53,9 +55,28 @@ class Settings:
         except (OSError, ValueError) as error:
             raise SettingsError(f"{PREFIX}MASTER_KEY_FILE: {error}") from error
 
+    @property
+    def limited(self) -> tuple[str, ...]:
+        """Of which requests there are limits."""
+        return (STRANGERS,)
+
+    @property
+    def rate_limits(self) -> dict[str, Limit]:
+        """The limits that hold, by name. Raises SettingsError."""
+        found = {name: _limit(name, str(getattr(self, f"rate_{name}"))) for name in self.limited}
+        return {name: limit for name, limit in found.items() if limit is not None}
+
+    @property
+    def proxies(self) -> tuple[Network, ...]:
+        """`trusted_proxies` as networks. Raises SettingsError."""
+        try:
+            return networks(self.trusted_proxies)
+        except ValueError as error:
+            raise SettingsError(f"{PREFIX}TRUSTED_PROXIES: {error}") from error
+
     def check(self) -> None:
         """Raises SettingsError for what cannot be, so that it is known at the start."""
-        _ = self.address, self.master_key
+        _ = self.address, self.master_key, self.rate_limits, self.proxies
         if self.log_format not in {"json", "text"}:
             raise SettingsError(f"{PREFIX}LOG_FORMAT must be json or text, it is {self.log_format!r}")
         if self.log_level.upper() not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
@@ -74,14 +95,16 @@ class ApiSettings(Settings):
     rate_reads: str = _setting("20000/10", "REQUESTS/SECONDS of one key that read; 0: no limit")
     rate_writes: str = _setting("20000/10", "... that change something")
     rate_creates: str = _setting("600/60", "... that make a session or a deploy")
-    rate_unauthenticated: str = _setting("3000/60", "... of one address without a good key")
-    trusted_proxies: str = _setting("", "networks whose X-Forwarded-For is believed, by commas")
     registry_url: str = _setting("", "OCI registry, its path the prefix of every repository")
     registry_pull_prefix: str = _setting("", "what nodes put before a repository to pull it; empty: as in the URL")
     registry_auth_file: str = _setting("", "dockerconfigjson with the registry's user")
     registry_ca_file: str = _setting("", "certificates to trust besides the system's, PEM")
     cache_dir: str = _setting("/tmp/codesessions-transcripts", "folder for transcripts from the registry")  # noqa: S108
     cache_mebibytes: str = _setting("64", "size of that folder")
+
+    @property
+    def limited(self) -> tuple[str, ...]:
+        return READS, WRITES, CREATES, STRANGERS
 
     @property
     def registry(self) -> RegistrySettings | None:
@@ -103,21 +126,9 @@ class ApiSettings(Settings):
         """`max_requests` as a number. Raises SettingsError."""
         return whole(self.max_requests, "MAX_REQUESTS")
 
-    @property
-    def rate_limits(self) -> dict[str, Limit]:
-        """The limits that hold, by name. Raises SettingsError."""
-        names = (READS, WRITES, CREATES, STRANGERS)
-        found = {name: _limit(name, str(getattr(self, f"rate_{name}"))) for name in names}
-        return {name: limit for name, limit in found.items() if limit is not None}
-
-    @property
-    def proxies(self) -> tuple[Network, ...]:
-        """`trusted_proxies` as networks. Raises SettingsError."""
-        return _networks(self.trusted_proxies)
-
     def check(self) -> None:
         super().check()
-        _ = self.request_limit, self.registry, self.cache_bytes, self.rate_limits, self.proxies
+        _ = self.request_limit, self.registry, self.cache_bytes
 
 
 @dataclass(frozen=True)
@@ -128,8 +139,6 @@ class GatewaySettings(Settings):
     allowed_origins: str = _setting("", "origins of web pages that may connect besides the gateway's own, by commas")
     max_connections: str = _setting("4000", "connections at a time; more are told to try again")
     web_dir: str = _setting("/usr/share/codesessions/web", "folder of the web terminal's files; without it: none")
-    rate_unauthenticated: str = _setting("3000/60", "REQUESTS/SECONDS of one address without a good key; 0: no limit")
-    trusted_proxies: str = _setting("", "networks whose X-Forwarded-For is believed, by commas")
     drain_seconds: str = _setting("10", "seconds that open terminals get to part when the gateway is told to stop")
 
     @property
@@ -147,20 +156,9 @@ class GatewaySettings(Settings):
         """`drain_seconds` as a number. Raises SettingsError."""
         return whole(self.drain_seconds, "DRAIN_SECONDS")
 
-    @property
-    def rate_limits(self) -> dict[str, Limit]:
-        """The limits that hold, by name. Raises SettingsError."""
-        limit = _limit(STRANGERS, self.rate_unauthenticated)
-        return {STRANGERS: limit} if limit is not None else {}
-
-    @property
-    def proxies(self) -> tuple[Network, ...]:
-        """`trusted_proxies` as networks. Raises SettingsError."""
-        return _networks(self.trusted_proxies)
-
     def check(self) -> None:
         super().check()
-        _ = self.connection_limit, self.drain, self.rate_limits, self.proxies
+        _ = self.connection_limit, self.drain
 
 
 def _limit(name: str, text: str) -> Limit | None:
@@ -171,13 +169,6 @@ def _limit(name: str, text: str) -> Limit | None:
     if not slash:
         raise SettingsError(f"{PREFIX}{variable} must be REQUESTS/SECONDS, or 0 for no limit, it is {text!r}")
     return Limit(name, whole(requests, variable), whole(seconds, variable))
-
-
-def _networks(text: str) -> tuple[Network, ...]:
-    try:
-        return networks(text)
-    except ValueError as error:
-        raise SettingsError(f"{PREFIX}TRUSTED_PROXIES: {error}") from error
 
 
 def whole(text: str, name: str) -> int:

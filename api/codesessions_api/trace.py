@@ -11,8 +11,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 from codesessions_crds.names import REQUEST_ID_ANNOTATION, TRACE_ANNOTATION
+from codesessions_kube.logs import REQUEST_ID
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _PARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 
 
@@ -43,7 +43,7 @@ class Trace:
 
 def trace_of(request_id: str, parent: str) -> Trace:
     """What came with a request; an id that cannot be is replaced, a traceparent that cannot be is dropped."""
-    tag = request_id if _REQUEST_ID.fullmatch(request_id) else secrets.token_hex(8)
+    tag = request_id if REQUEST_ID.fullmatch(request_id) else secrets.token_hex(8)
     return Trace(tag, _next(parent) if parent else "")
 
 

@@ -171,16 +171,22 @@ async def _keys_create(client: KubeClient, options: argparse.Namespace) -> None:
     namespace = await _namespace(client, options)
     assert namespace is not None  # noqa: S101 - the parser asks for one
     key = new_api_key()
-    body = keys.manifest(
+    body = _manifest(key, options)
+    await keys.create(client, namespace, body)
+    _show_key(key, namespace, body, options)
+
+
+def _manifest(key: NewKey, options: argparse.Namespace, *, namespace: str | None = None) -> dict[str, Any]:
+    """The APIKey that the words ask for."""
+    return keys.manifest(
         key,
         user=options.user,
         scopes=options.scopes,
         description=options.description,
         expires=options.expires_in,
         rate_limits=dict(options.rate_limit),
+        namespace=namespace,
     )
-    await keys.create(client, namespace, body)
-    _show_key(key, namespace, body, options)
 
 
 def _show_key(key: NewKey, namespace: str, body: Any, options: argparse.Namespace) -> None:
@@ -231,15 +237,7 @@ async def _keys_rotate(client: KubeClient, options: argparse.Namespace) -> None:
 
 def _keys_generate(options: argparse.Namespace) -> None:
     key = new_api_key()
-    body = keys.manifest(
-        key,
-        user=options.user,
-        scopes=options.scopes,
-        description=options.description,
-        expires=options.expires_in,
-        rate_limits=dict(options.rate_limit),
-        namespace=options.namespace,
-    )
+    body = _manifest(key, options, namespace=options.namespace)
     sys.stderr.write(f"{key.text}\nKeep it: only its hash is in the manifest.\n")
     sys.stdout.write(json.dumps(body, indent=2, ensure_ascii=False) + "\n")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from datetime import timedelta
 
 GROUP = "codesessions.dev"
 VERSION = "v1alpha1"
@@ -21,6 +22,8 @@ APP_LABEL = f"{GROUP}/app"
 BUILD_LABEL = f"{GROUP}/build"
 KEY_LABEL = f"{GROUP}/idempotent"
 """On CodeSessions and Builds whose name was made of an Idempotency-Key."""
+KEY_LIFE = timedelta(hours=24)
+"""How long an Idempotency-Key is good, and what it made is kept at least."""
 BODY_ANNOTATION = f"{GROUP}/request-body"
 """On the same: SHA-256 of what was asked for."""
 REQUEST_ID_ANNOTATION = f"{GROUP}/request-id"

@@ -12,7 +12,8 @@ from typing import Any
 
 from codesessions_crds.names import REQUEST_ID_ANNOTATION, TRACE_ANNOTATION
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+"""What an X-Request-Id may be."""
 _PARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
@@ -56,5 +57,5 @@ def request_fields(annotations: Mapping[str, str] | None) -> dict[str, str]:
     """The ids of the REST call that made an object, as fields of a line; what somebody else wrote there is left out."""
     given = annotations or {}
     request, parent = given.get(REQUEST_ID_ANNOTATION, ""), _PARENT.fullmatch(given.get(TRACE_ANNOTATION, ""))
-    found = {"requestId": request} if _REQUEST_ID.fullmatch(request) else {}
+    found = {"requestId": request} if REQUEST_ID.fullmatch(request) else {}
     return {**found, "traceId": parent[1]} if parent else found

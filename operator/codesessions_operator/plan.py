@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from codesessions_crds.codesession import Phase, State
+from codesessions_crds.names import KEY_LIFE
 
 from codesessions_operator import archiving
 from codesessions_operator.clock import parse
@@ -19,12 +20,10 @@ COMPLETED_ON_REQUEST = "Completed"
 """The reason of an end that somebody asked for."""
 MAX_RESTARTS = 5
 RESTART_WINDOW = timedelta(minutes=10)
-KEY_LIFE = timedelta(hours=24)
-"""How long an Idempotency-Key of the REST API is good."""
 SETTLING_TIME = timedelta(seconds=2)
-"""How long a pod may wait for its volume and a node before that is worth a word: most are bound within this."""
-STARTING_TIME = timedelta(seconds=2)
-"""How long a pod may start before its session gets a first status: most run within this, and that is one write less."""
+"""How long a pod may wait for its volume and a node before that is worth a word, and may start before its session gets
+a first status: most need less, and that is one write less.
+"""
 LEAVING_TIME = timedelta(seconds=30)
 """How long after its grace period a deleted pod may still be there before its node counts as gone."""
 
@@ -98,7 +97,7 @@ def _starting(observed: Observed, facts: Facts) -> Plan:
 
 def _first_moments(observed: Observed, plan: Plan) -> Plan:
     """A plan that says no more than that a pod is being started; nothing is written down if it is the first one."""
-    left = _begun(observed) + STARTING_TIME - observed.now
+    left = _begun(observed) + SETTLING_TIME - observed.now
     if observed.status.phase is not None or left <= timedelta(0):
         return plan
     return replace(plan, passing=True, again=min(plan.again or left, left))

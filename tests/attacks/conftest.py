@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from codesessions_crds.credentials import NewKey, new_api_key
 from codesessions_crds.names import ORGANIZATION_LABEL
-from codesessions_dev import envfile
 from codesessions_dev.client import BASE, Client
 from codesessions_dev.envfile import Access
+from support.cluster import known_access, mark
 from support.kubectl import Kubectl
 from support.session import Session, Sessions, until
 
@@ -26,9 +26,7 @@ IMAGE = "registry.invalid/nobody/nothing@sha256:" + "0" * 64
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Everything below this folder needs the cluster."""
-    for item in items:
-        if FOLDER in item.path.parents:
-            item.add_marker(pytest.mark.cluster)
+    mark(items, FOLDER)
 
 
 def apikey(key: NewKey, scopes: list[str], **spec: Any) -> dict[str, Any]:
@@ -53,10 +51,7 @@ class Organization:
 
 @pytest.fixture(scope="session")
 def access() -> Access:
-    found = envfile.read()
-    if found is None:
-        pytest.fail("there is no .dev/env: run `make install` first", pytrace=False)
-    return found
+    return known_access()
 
 
 def organization(access: Access, name: str) -> Organization:

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from codesessions_dev import envfile
 from codesessions_dev.client import Client
 from codesessions_dev.envfile import Access
+from support.cluster import known_access, mark
 from support.kubectl import Kubectl
 from support.session import Sessions
 
@@ -18,20 +18,15 @@ LAST = FOLDER / "tenancy" / "test_secrets.py"
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Everything below this folder needs the cluster, and has the time that one may take on a crowded machine."""
-    for item in items:
-        if FOLDER in item.path.parents:
-            item.add_marker(pytest.mark.cluster)
-            if item.get_closest_marker("timeout") is None:
-                item.add_marker(pytest.mark.timeout(400))
+    for item in mark(items, FOLDER):
+        if item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(400))
     items.sort(key=lambda item: item.path == LAST)  # it looks at what all others have left in the logs
 
 
 @pytest.fixture(scope="session")
 def access() -> Access:
-    found = envfile.read()
-    if found is None:
-        pytest.fail("there is no .dev/env: run `make install` first", pytrace=False)
-    return found
+    return known_access()
 
 
 @pytest.fixture(scope="session")

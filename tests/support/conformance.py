@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from codesessions_dev import envfile
 from codesessions_dev.client import Client
 
+from support.cluster import known_access
 from support.kubectl import Kubectl
 from support.session import Sessions
 from support.sidecar import LAUNCHER, Rig
@@ -173,8 +173,7 @@ def loopback(folder: Path) -> Iterator[Start]:
 @contextlib.contextmanager
 def ingress() -> Iterator[Start]:
     """Sessions of organisation `demo`; the script takes the place of the shell that a session begins with."""
-    access = envfile.read()
-    assert access is not None, "run `make install` first"
+    access = known_access()
     client = Client(access)
     sessions = Sessions(client, Kubectl(access.kubeconfig, "demo"))
     tls = ssl.create_default_context(cafile=str(access.ca))

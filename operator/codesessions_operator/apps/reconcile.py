@@ -14,7 +14,7 @@ from typing import Any
 from codesessions_crds.app import AppPhase, AppStatus, Revision
 from codesessions_crds.build import BuildPhase, BuildStatus
 from codesessions_crds.conditions import find_condition
-from codesessions_crds.names import API_VERSION, BUILD_LABEL, OPERATOR_MANAGER, STATUS_MANAGER
+from codesessions_crds.names import API_VERSION, BUILD_LABEL, KEY_LIFE, OPERATOR_MANAGER, STATUS_MANAGER
 from codesessions_kube.client import KubeClient
 from codesessions_kube.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
 from codesessions_kube.kinds import APP, BUILD, DEPLOYMENT, HTTP_ROUTE, INGRESS, SERVICE, Kind
@@ -38,7 +38,6 @@ Object = dict[str, Any]
 STEPS = 4
 APPLY_EVERY = 600.0
 NO_APP = "AppNotFound"
-KEYED_FOR = timedelta(hours=24)
 _KINDS: dict[str, Kind] = {each.kind: each for each in (DEPLOYMENT, SERVICE, INGRESS, HTTP_ROUTE)}
 _log = logging.getLogger(__name__)
 
@@ -221,7 +220,7 @@ class AppReconciler:
             state.status = state.status.model_copy(
                 update={"target_revision": target.number, "rollout_started_at": render(moment)}
             )
-        pods = await self._last_words.complete(self._pods_of(state.record))
+        pods = await self._pods_of(state.record)
         facts = read_rollout(self._deployment(state.record), pods, target.number, app.spec.replicas, moment)
         if facts.rollout is not Rollout.PROGRESSING or state.status.revision == target.number:
             return facts
@@ -274,16 +273,18 @@ class AppReconciler:
         found = self._deployments.get(app.namespace, app.name)
         return found if found is not None and is_owned(found, app.uid) else None
 
-    def _pods_of(self, record: AppRecord) -> list[Object]:
+    async def _pods_of(self, record: AppRecord) -> list[Object]:
+        """The pods that serve, with their last lines."""
         app = record.application
         found = self._pods.find(f"{app.namespace}/{app.name}")
-        return [pod for pod in found if BUILD_LABEL not in (pod["metadata"].get("labels") or {})]
+        serving = [pod for pod in found if BUILD_LABEL not in (pod["metadata"].get("labels") or {})]
+        return await self._last_words.complete(serving)
 
     # -- what is written down
 
     async def _write(self, key: Key, state: Pass, target: Revision | None, facts: RolloutFacts | None) -> None:
         record, app = state.record, state.record.application
-        health = read_health(self._deployment(record), await self._last_words.complete(self._pods_of(record)))
+        health = read_health(self._deployment(record), await self._pods_of(record))
         verdict = plan.judge(app.spec, state.status, state.builds, target, facts, health)
         if state.refused:
             verdict = plan.Verdict(AppPhase.FAILED, False, "Refused", state.refused)
@@ -355,7 +356,7 @@ class AppReconciler:
         least = timedelta(seconds=int(self._settings.build_kept_seconds))
         swept = False
         for build in superfluous(state.builds, kept, limit):
-            if moment - build.created >= max(least, KEYED_FOR if build.keyed else least):
+            if moment - build.created >= max(least, KEY_LIFE if build.keyed else least):
                 try:
                     await self._client.delete(BUILD, build.namespace, build.name, uid=build.uid)
                 except (NotFoundError, ConflictError):

@@ -14,8 +14,7 @@ _CONTAINER = ("name", "state", "lastState", "restartCount", "ready")
 
 def trim_resource(item: Object) -> Object:
     """An App or a Build without annotations but ours."""
-    notes = {name: value for name, value in ours(item["metadata"]).items() if name == "annotations"}
-    return {**item, "metadata": {**only(item["metadata"], _METADATA), **notes}}
+    return {**item, "metadata": {**ours(item["metadata"]), **only(item["metadata"], _METADATA)}}
 
 
 def trim_deployment(item: Object) -> Object:
