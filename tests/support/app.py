@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import http.client
+import json
 import threading
 import time
 from collections import Counter
@@ -44,54 +45,81 @@ class App:
         assert (answer["sessionId"], answer["appId"]) == (self.session.id, self.id)
         return str(answer["buildId"])
 
-    def deploy(self, *, seconds: float = 90) -> Object:
+    def deploy(self, *, seconds: float = 180) -> Object:
         """Deploy and wait for the end; the Build."""
         return self.ended(self.start(), seconds=seconds)
 
     def build(self, identity: str) -> Object:
         return self._client.must("GET", f"/api/v1/builds/{identity}")
 
-    def ended(self, identity: str, *, seconds: float = 90) -> Object:
-        """A Build once it has ended."""
+    def ended(self, identity: str, *, seconds: float = 180) -> Object:
+        """A Build once it has ended. What its App says of that may come a moment later (`until`)."""
+        seen: Object = {}
 
-        def probe() -> Object | None:
-            found = self.build(identity)
-            return found if found["status"] in FINISHED else None
+        def probe() -> bool:
+            seen.update(self.build(identity))
+            return seen["status"] in FINISHED
 
-        found: Object = until(f"{identity} has ended", probe, seconds=seconds)
-        return found
+        until(lambda: f"{identity} has ended; it is {json.dumps(seen)}", probe, seconds=seconds)
+        return seen
 
     def get(self) -> Object:
         return self._client.must("GET", f"/api/v1/apps/{self.id}")
 
-    def until_status(self, status: str, *, seconds: float = 120) -> Object:
-        def probe() -> Object | None:
-            found = self.get()
-            return found if found["status"] == status else None
+    def until(self, status: str, *, seconds: float = 120, **wanted: Any) -> Object:
+        """The App once it has a status, and its fields have the values `wanted`; `message` is a part of the whole.
 
-        found: Object = until(f"{self.id} is {status}", probe, seconds=seconds)
-        return found
+        App, Build and what serves are objects of their own, and the API hears of each by a watch of its own: whoever
+        has seen the one must wait for the other.
+        """
+        text = wanted.pop("message", "")
+        seen: Object = {}
+
+        def probe() -> bool:
+            seen.clear()
+            seen.update(self.get())
+            matches = all(seen[name] == value for name, value in wanted.items())
+            return seen["status"] == status and matches and text in (seen["message"] or "")
+
+        until(lambda: f"{self.id} is {status} {wanted} {text}; it is {json.dumps(seen)}", probe, seconds=seconds)
+        return seen
 
     def roll_back(self, revision: int) -> None:
         self._client.must("POST", f"/api/v1/apps/{self.id}/rollback", {"revision": revision})
 
     def page(self, path: str = "/") -> tuple[int, str]:
-        """What the ingress answers; status 0 if it does not."""
+        """What the ingress answers; status 0 if it does not, or the App has no URL yet."""
+        url = self.get()["url"]
         try:
-            return self._pages.get(self.get()["url"] + path)
+            return self._pages.get(url + path) if url else (0, "no URL yet")
         except (OSError, http.client.HTTPException) as error:
             return 0, repr(error)
 
-    def until_page(self, expected: str, *, seconds: float = 30) -> str:
-        def probe() -> str | None:
-            status, text = self.page()
-            return text if status == 200 and expected in text else None
+    def until_page(self, expected: str, *, seconds: float = 120) -> str:
+        seen: tuple[int, str] = (0, "")
 
-        found: str = until(f"the page of {self.id} says {expected!r}", probe, seconds=seconds)
-        return found
+        def probe() -> bool:
+            nonlocal seen
+            seen = self.page()
+            return seen[0] == 200 and expected in seen[1]
 
-    def read_log(self, identity: str) -> str:
-        return self._client.text(f"/api/v1/builds/{identity}/logs")
+        until(lambda: f"the page of {self.id} says {expected!r}; it says {seen}", probe, seconds=seconds)
+        return seen[1]
+
+    def until_log(self, identity: str, *parts: str, seconds: float = 120) -> str:
+        """The log of a Build once all parts are in it.
+
+        Between the end of its pod and the moment when the API hears where the log is kept, there is little to read.
+        """
+        seen = ""
+
+        def probe() -> bool:
+            nonlocal seen
+            seen = self._client.text(f"/api/v1/builds/{identity}/logs")
+            return all(part in seen for part in parts)
+
+        until(lambda: f"the log of {identity} has {parts}; it is {seen[-2000:]!r}", probe, seconds=seconds)
+        return seen
 
 
 class Load:
@@ -114,7 +142,7 @@ class Load:
     ) -> None:
         self._stop.set()
         for thread in self._threads:
-            thread.join(20)
+            thread.join(60)
 
     def _ask(self) -> None:
         connection: http.client.HTTPSConnection | None = None

@@ -13,15 +13,19 @@ from support.kubectl import Kubectl
 Object = dict[str, Any]
 
 
-def until(what: str, probe: Callable[[], Any], *, seconds: float = 120, every: float = 0.1) -> Any:
-    """Probe until something true comes, and return it; AssertionError after `seconds`."""
+def until(what: str | Callable[[], str], probe: Callable[[], Any], *, seconds: float = 120, every: float = 0.1) -> Any:
+    """Probe until something true comes, and return it; AssertionError after `seconds`.
+
+    `what`: what is waited for; a function can say what was seen in its place.
+    """
     deadline = time.monotonic() + seconds
     while True:
         found = probe()
         if found:
             return found
         if time.monotonic() > deadline:
-            raise AssertionError(f"waited {seconds:.0f} s in vain: {what}")
+            words = what if isinstance(what, str) else what()
+            raise AssertionError(f"waited {seconds:.0f} s in vain: {words}")
         time.sleep(every)
 
 

@@ -15,7 +15,7 @@ from support.session import Sessions
 
 @pytest.fixture(scope="session")
 def pages(access: Access) -> Pages:
-    return Pages(access)
+    return Pages(access, timeout=30)
 
 
 @pytest.fixture

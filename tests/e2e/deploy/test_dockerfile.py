@@ -44,18 +44,16 @@ def _project(app: App, runtime: str) -> None:
 def test_a_dockerfile_is_deployed_without_being_asked_for(make: Make, runtime: str) -> None:
     app = make("dockerfile")
     _project(app, runtime)
-    build = app.deploy(seconds=180)
+    build = app.deploy(seconds=300)
     assert build["status"] == "succeeded", build["message"]
     assert build["language"] == "dockerfile"
     assert app.until_page("a Dockerfile") == "<h1>a Dockerfile</h1>\nmade\n"
-    log = app.read_log(build["id"])
-    assert "There is a Dockerfile: buildah builds it" in log
-    assert "RUN echo made" in log
+    app.until_log(build["id"], "There is a Dockerfile: buildah builds it", "RUN echo made")
 
 
 def test_where_pod_security_forbids_it_the_build_says_what_to_do(make: Make, runtime: str) -> None:
     app = make("forbidden")
     _project(app, runtime)
-    build = app.deploy(seconds=120)
+    build = app.deploy()
     assert build["status"] == "failed"
     assert "pod-security.kubernetes.io/enforce=baseline" in build["message"]

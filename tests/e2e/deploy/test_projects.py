@@ -50,14 +50,12 @@ def test_fastapi_by_requirements_and_what_it_fetched_is_kept_for_the_next_build(
     assert first["status"] == "succeeded", first["message"]
     assert first["language"] == "python"
     assert "hello from FastAPI" in app.until_page("hello from FastAPI")
-    assert "Dependency cache: kept" in app.read_log(first["id"])
+    app.until_log(first["id"], "Dependency cache: kept")
     app.write(main__py=FASTAPI.replace("hello", "goodbye"))
     second = app.deploy(seconds=240)
     assert second["status"] == "succeeded", second["message"]
     app.until_page("goodbye")
-    log = app.read_log(second["id"])
-    assert "files of the last build" in log
-    assert "with the packages of the last build" in log
+    app.until_log(second["id"], "files of the last build", "with the packages of the last build")
     print(f"built in {building(first):.1f} s, then with the cache in {building(second):.1f} s")
     app.write(requirements__txt="fastapi\nuvicorn\nno-such-package-of-anybody==9.9")
     broken = app.deploy(seconds=240)

@@ -22,8 +22,7 @@ def test_deployed_changed_under_load_and_rolled_back(make: Make, pages: Pages, k
     assert first["status"] == "succeeded", first["message"]
     assert (first["revision"], first["sourceDigest"][:7], first["sessionId"]) == (1, "sha256:", app.session.id)
     assert app.until_page("one") == "<h1>one</h1>\n"
-    assert app.get()["status"] == "running"
-    with Load(pages, app.get()["url"] + "/") as load:
+    with Load(pages, app.until("running", revision=1)["url"] + "/") as load:
         until("requests are answered", lambda: load.answers.total() > 20)
         app.write(index__html="<h1>two</h1>")
         second = app.deploy()
@@ -38,12 +37,11 @@ def test_deployed_changed_under_load_and_rolled_back(make: Make, pages: Pages, k
         )
     assert load.problems == []
     assert load.answers.keys() == {"<h1>one</h1>", "<h1>two</h1>"}
-    found = app.until_status("running")
-    assert (found["revision"], found["pinnedRevision"]) == (1, 1)
+    app.until("running", revision=1, pinnedRevision=1)
     app.write(index__html="<h1>three</h1>")
     assert app.deploy()["revision"] == 3
     app.until_page("three")
-    assert app.get()["pinnedRevision"] is None
+    app.until("running", revision=3, pinnedRevision=None)
 
 
 def test_what_has_not_changed_is_not_built_again(make: Make) -> None:
@@ -65,29 +63,25 @@ def test_a_build_that_cannot_be_says_why_and_its_log_outlives_its_pod(make: Make
     found = app.deploy()
     assert (found["status"], found["reason"]) == ("failed", "NoLanguage")
     assert "index.html" in found["message"]
-    assert app.get()["status"] == "failed"
+    app.until("failed", reason="NoLanguage")
     name = found["id"].replace("_", "-")
     until("the pod is gone", lambda: kubectl.get("pod", name) is None)
-    log = app.read_log(found["id"])
-    assert "Source sha256:" in log
-    assert "NoLanguage" in log
+    app.until_log(found["id"], "Source sha256:", "NoLanguage")
     app.write(index__html="mended")
     assert app.deploy()["status"] == "succeeded"
-    assert app.until_status("running")["revision"] == 1
+    app.until("running", revision=1)
 
 
 def test_a_revision_that_crashes_leaves_the_old_one_serving(make: Make) -> None:
     app = make("crash")
     app.write(index__html="good")
-    app.deploy()
+    assert app.deploy()["status"] == "succeeded"
     app.write(Procfile="web: sh -c 'echo the database is on fire; exit 3'")
     found = app.deploy()
     assert (found["status"], found["reason"]) == ("failed", "CrashLooping")
     assert "the database is on fire" in found["message"]
-    until("the old one is in its place", lambda: "Revision 1 goes on serving" in app.get()["message"])
-    state = app.get()
-    assert (state["status"], state["revision"]) == ("failed", 1)
-    assert "good" in app.until_page("good")
+    app.until("failed", revision=1, message="Revision 1 goes on serving")
+    app.until_page("good")
 
 
 def test_a_program_that_is_done_at_once_is_no_application(make: Make) -> None:
@@ -147,10 +141,10 @@ def test_an_app_is_made_of_an_image_by_kubectl_alone(make: Make, kubectl: Kubect
 def test_deleted_it_is_gone_with_all_it_had(make: Make, client: Client, kubectl: Kubectl) -> None:
     app = make("gone")
     app.write(index__html="gone")
-    app.deploy()
+    assert app.deploy()["status"] == "succeeded"
     assert client.call("DELETE", f"/api/v1/apps/{app.id}")[0] == 204
     for kind in ("deployment", "service", "ingress"):
         until(f"the {kind} is gone", lambda kind=kind: kubectl.get(kind, app.name) is None)
-    assert client.call("GET", f"/api/v1/apps/{app.id}")[0] == 404
+    until("it is no longer known", lambda: client.call("GET", f"/api/v1/apps/{app.id}")[0] == 404)
     until("its builds are gone", lambda: app.name not in json.dumps(kubectl.list("builds")))
     assert client.must("GET", f"{BASE}/{app.session.id}")["status"] == "running"
