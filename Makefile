@@ -97,6 +97,10 @@ cluster-up: prepare  ## a real one-node Kubernetes
 install: prepare  ## cluster, images and chart; writes .dev/env
 	@$(CLUSTER) install
 
+.PHONY: publish
+publish: prepare  ## build the images and send them, with their bills of materials, to REGISTRY=HOST/PATH; writes build/images.yaml
+	@PYTHONPATH=dev $(PYTHON) -m codesessions_dev.publish $(PUBLISH) "$(REGISTRY)"
+
 cluster-down:  ## remove the cluster and all it left
 	@if [ -x .venv/bin/python ]; then $(CLUSTER) down; fi
 

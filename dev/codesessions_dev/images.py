@@ -7,12 +7,14 @@ import http.client
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from codesessions_dev import say, sbom, web
 from codesessions_dev.layout import REPO, cache_root
-from codesessions_dev.licences import Terms
+from codesessions_dev.licences import Part, Terms
 from codesessions_dev.local import base_images
 from codesessions_dev.provider import Provider
 from codesessions_dev.shell import output, run
@@ -108,8 +110,8 @@ def _bill(name: str, tag: str) -> Path:
     return cache_root() / "sbom" / f"{name}-{tag}.cdx.json"
 
 
-def _write_bill(name: str, tag: str, reference: str) -> None:
-    """Write down what is in an image that was just built. Raises DevError for what may not be shipped."""
+def _contents(name: str, reference: str) -> list[Part]:
+    """What is in an image that was just built. Raises DevError for what may not be shipped."""
     container = _buildah("from", "--pull-never", reference)
     try:
         found = sbom.parts(name, Path(_buildah("mount", container)))
@@ -117,6 +119,10 @@ def _write_bill(name: str, tag: str, reference: str) -> None:
         _buildah("rm", container)
     if name in sbom.MINIMAL and (refused := Terms.read().refused(found)):
         raise say.DevError(f"the {name} image has what requirements/licences.toml does not allow: {'; '.join(refused)}")
+    return found
+
+
+def _write_bill(name: str, tag: str, found: list[Part]) -> None:
     place = _bill(name, tag)
     place.parent.mkdir(parents=True, exist_ok=True)
     place.write_text(sbom.render(name, tag, found))
@@ -203,7 +209,9 @@ def _wheels(name: str) -> Path | None:
     return folder
 
 
-def _build(name: str, tag: str, provider: Provider) -> None:
+@contextmanager
+def _built(name: str, tag: str) -> Iterator[tuple[str, list[Part]]]:
+    """An image in buildah's store, by its reference, and what is in it. Raises DevError."""
     reference = f"{PREFIX}/{name}:{tag}"
     words: list[str | Path] = ["bud", "--quiet", "--isolation", "chroot", "--tag", reference]
     words += ["--file", REPO / "images" / name / "Dockerfile"]
@@ -217,20 +225,26 @@ def _build(name: str, tag: str, provider: Provider) -> None:
     if name == "workspace":
         words += ["--build-arg", f"PACKAGES={' '.join(base_images.ROOTFS['workspace'])}"]
     _buildah(*words, REPO)
-    _write_bill(name, tag, reference)
-    if name == RUNTIME:
-        options = [
-            "--quiet",
-            "--tls-verify=false",
-            "--compression-format=gzip",
-            "--compression-level=1",
-            "--format=oci",
-        ]
-        _buildah("push", *options, reference, f"docker://{_pushed(tag, provider)}")
+    try:
+        yield reference, _contents(name, reference)
+    finally:
         _buildah("rmi", "--force", reference)
-        return
-    with tempfile.TemporaryDirectory(dir=cache_root()) as folder:
-        archive = Path(folder) / f"{name}.tar"
-        _buildah("push", "--quiet", reference, f"oci-archive:{archive}:{reference}")
-        provider.load(archive)
-    _buildah("rmi", "--force", reference)
+
+
+def build_layout(name: str, folder: Path) -> list[Part]:
+    """Build an image into an empty folder, as an OCI image layout; what is in it. Raises DevError."""
+    with _built(name, fingerprint(name)) as (reference, found):
+        _buildah("push", "--quiet", "--format=oci", reference, f"oci:{folder}")
+    return found
+
+
+def _build(name: str, tag: str, provider: Provider) -> None:
+    with _built(name, tag) as (reference, found), tempfile.TemporaryDirectory(dir=cache_root()) as folder:
+        _write_bill(name, tag, found)
+        if name == RUNTIME:
+            gzip = ["--compression-format=gzip", "--compression-level=1", "--format=oci"]
+            _buildah("push", "--quiet", "--tls-verify=false", *gzip, reference, f"docker://{_pushed(tag, provider)}")
+        else:
+            archive = Path(folder) / f"{name}.tar"
+            _buildah("push", "--quiet", reference, f"oci-archive:{archive}:{reference}")
+            provider.load(archive)

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from cyclonedx.contrib.license.factories import LicenseFactory
+from cyclonedx.model import HashAlgorithm, HashType
 from cyclonedx.model.bom import Bom
 from cyclonedx.model.component import Component, ComponentType
 from cyclonedx.output.json import JsonV1Dot6
@@ -52,10 +53,15 @@ def parts(name: str, root: Path) -> list[Part]:
     return [*debian(root, terms), *python(root, terms), *(licences.bundled() if name == "platform" else [])]
 
 
-def render(name: str, version: str, found: Iterable[Part]) -> str:
-    """The document, as JSON."""
+def render(name: str, version: str, found: Iterable[Part], *, repository: str = "", digest: str = "") -> str:
+    """The document, as JSON. An image that is in a registry is named by repository and digest (purl: type oci)."""
     bom = Bom()
-    bom.metadata.component = Component(name=f"codesessions/{name}", version=version, type=ComponentType.CONTAINER)
+    image = Component(name=f"codesessions/{name}", version=version, type=ComponentType.CONTAINER)
+    if digest:
+        bare = repository.rpartition("/")[2]
+        image.purl = PackageURL("oci", None, bare, digest, {"repository_url": repository, "tag": version})
+        image.hashes = [HashType(alg=HashAlgorithm.SHA_256, content=digest.removeprefix("sha256:"))]
+    bom.metadata.component = image
     factory = LicenseFactory()
     for part in found:
         namespace, _, bare = part.name.rpartition("/")
