@@ -54,6 +54,11 @@
 {{- if and .Values.registry.bundled.enabled .Values.registry.url -}}
   {{- fail "registry.url and registry.bundled.enabled exclude each other: set one of them" -}}
 {{- end -}}
+{{- if and .Values.registry.bundled.enabled .Values.registry.bundled.htpasswdSecret -}}
+  {{- if not (and .Values.registry.existingSecret .Values.build.credentialsSecret .Values.apps.imagePullSecrets) -}}
+    {{- fail "registry.bundled.htpasswdSecret shuts out whoever names no user: set registry.existingSecret, build.credentialsSecret and apps.imagePullSecrets too" -}}
+  {{- end -}}
+{{- end -}}
 {{- if and (eq .Values.apps.route "httproute") .Values.apps.domain (not .Values.apps.gateway) -}}
   {{- fail "apps.gateway is missing: set it to the Gateway that HTTPRoutes attach to, NAMESPACE/NAME" -}}
 {{- end -}}

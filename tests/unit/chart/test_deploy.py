@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from typing import Any
 
@@ -73,6 +74,39 @@ def test_the_bundled_registry_is_where_programs_and_nodes_look_for_it() -> None:
         data["serve.sh"].index(f"registry {word}") for word in ("garbage-collect --delete-untagged", "serve")
     )
     assert collect < serve
+
+
+USERS: dict[str, Any] = {
+    "registry": {"existingSecret": "login", "bundled": {"enabled": True, "htpasswdSecret": "users"}},
+    "build": {"credentialsSecret": "login"},
+    "apps": {"imagePullSecrets": [{"name": "pull"}]},
+}
+
+
+def test_the_bundled_registry_can_have_users() -> None:
+    rendered = render(USERS)
+    config = json.loads(rendered.one("ConfigMap", "codesessions-registry-config")["data"]["config.json"])
+    (deployment,) = [each for each in rendered.all("Deployment") if each["metadata"]["name"] == "codesessions-registry"]
+    spec = deployment["spec"]["template"]["spec"]
+    (mount,) = [each for each in spec["containers"][0]["volumeMounts"] if each["name"] == "users"]
+    (volume,) = [each for each in spec["volumes"] if each["name"] == "users"]
+    assert volume["secret"]["secretName"] == "users"
+    assert config["auth"]["htpasswd"]["path"] == f"{mount['mountPath']}/htpasswd"
+    assert violations(spec) == []
+    assert rendered.environment("operator")["CODESESSIONS_REGISTRY_AUTH_FILE"]
+
+
+def test_a_registry_without_users_says_nothing_of_them() -> None:
+    config = json.loads(render(BUNDLED).one("ConfigMap", "codesessions-registry-config")["data"]["config.json"])
+    assert "auth" not in config
+
+
+@pytest.mark.parametrize("place", ["registry.existingSecret", "build.credentialsSecret", "apps.imagePullSecrets"])
+def test_whoever_needs_the_registry_must_have_a_user_of_it(place: str) -> None:
+    values = copy.deepcopy(USERS)
+    part, name = place.split(".")
+    del values[part][name]
+    assert place in refused(values)
 
 
 def test_without_a_node_port_it_is_reached_in_the_cluster_alone() -> None:
