@@ -17,7 +17,7 @@ demo: prepare  ## from a bare machine to a session that is typed into; leaves th
 test: lint unit integration conformance faults-short e2e attacks-short  ## everything CI runs
 
 unit: prepare launcher  ## unit tests: seconds, no cluster
-	@$(PYTHON) -m pytest tests/unit
+	@$(PYTHON) -m pytest tests/unit -n 2
 
 integration: prepare launcher  ## the real launcher and sidecar on a real pty, no cluster
 	@$(PYTHON) -m pytest tests/integration
@@ -41,7 +41,7 @@ fuzz: prepare  ## frames, text and old output under a fuzzer that is guided by c
 	@PYTHONPATH=.dev/fuzz:sidecar $(PYTHON) tests/fuzz/terminal.py
 
 e2e: prepare install  ## the chart on the real cluster, driven from outside
-	@$(PYTHON) -m pytest tests/e2e --ignore=tests/e2e/ha
+	@$(PYTHON) -m pytest tests/e2e --ignore=tests/e2e/ha -n 2 --dist loadgroup
 
 .PHONY: ha
 ha: prepare install  ## two of each program: upgrades under load, a killed leader, a silent API server, helm test; 2 minutes
