@@ -40,7 +40,7 @@ fuzz: prepare  ## frames, text and old output under a fuzzer that is guided by c
 	@.dev/tools/bin/uv pip install -q -p .venv --target .dev/fuzz --require-hashes -r requirements/fuzz.txt
 	@PYTHONPATH=.dev/fuzz:sidecar $(PYTHON) tests/fuzz/terminal.py
 
-e2e: prepare install  ## the chart on the real cluster, driven from outside
+e2e: prepare launcher install  ## the chart on the real cluster, driven from outside
 	@$(PYTHON) -m pytest tests/e2e --ignore=tests/e2e/ha -n 2 --dist loadgroup
 
 .PHONY: ha
