@@ -1,6 +1,6 @@
-"""`python charts/codesessions/values_table.py`: writes docs/values.md; `--check` says if it drifted.
+"""`python charts/codesessions/values_table.py`: writes docs/values.md and defaults; `--check` says if they drifted.
 
-Words and forms come from values.schema.json, defaults from values.yaml.
+Words and forms come from values.schema.json, defaults from values.yaml, which templates cannot read themselves.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import yaml
 
 CHART = Path(__file__).parent
 PAGE = CHART.parents[1] / "docs" / "values.md"
+DEFAULTS = CHART / "files" / "defaults.yaml"
 COMPONENTS = ("operator", "api", "gateway")
 SCALED = "api"
 """A program that has every field."""
@@ -112,22 +113,24 @@ def code(value: object) -> str:
     return f"`{json.dumps(value)}`"
 
 
-def render() -> str:
-    """The page for the files as they are."""
+def render() -> dict[Path, str]:
+    """What is written, for the files as they are."""
     schema = json.loads((CHART / "values.schema.json").read_text())
-    return page(schema, yaml.safe_load((CHART / "values.yaml").read_text()))
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    defaults = yaml.safe_dump(values, sort_keys=False, width=120)
+    return {PAGE: page(schema, values), DEFAULTS: f"# values.yaml without its words, by values_table.py\n{defaults}"}
 
 
 def main() -> None:
-    """Entry point; with `--check` exit 1 if the page is not as it would be written."""
+    """Entry point; with `--check` exit 1 if a file is not as it would be written."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if docs/values.md drifted")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a file drifted")
     options = parser.parse_args()
-    fresh = render()
-    if options.check and (not PAGE.exists() or PAGE.read_text() != fresh):
-        sys.exit("docs/values.md is not as generated: run python charts/codesessions/values_table.py")
-    if not options.check:
-        PAGE.write_text(fresh)
+    for path, fresh in render().items():
+        if options.check and (not path.exists() or path.read_text() != fresh):
+            sys.exit(f"{path.name} is not as generated: run python charts/codesessions/values_table.py")
+        if not options.check:
+            path.write_text(fresh)
 
 
 if __name__ == "__main__":

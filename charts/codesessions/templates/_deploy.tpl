@@ -16,10 +16,10 @@
   "APPS_TLS_SECRET" $apps.tls.secretName
   "APPS_GATEWAY" $apps.gateway
   "APPS_CUSTOM_HOSTS" (toString $apps.customHosts)
-  "APPS_CPU_REQUEST" (toString $apps.resources.requests.cpu)
-  "APPS_MEMORY_REQUEST" (toString $apps.resources.requests.memory)
-  "APPS_CPU_LIMIT" (toString $apps.resources.limits.cpu)
-  "APPS_MEMORY_LIMIT" (toString $apps.resources.limits.memory)
+  "APPS_CPU_REQUEST" (include "codesessions.number" $apps.resources.requests.cpu)
+  "APPS_MEMORY_REQUEST" (include "codesessions.number" $apps.resources.requests.memory)
+  "APPS_CPU_LIMIT" (include "codesessions.number" $apps.resources.limits.cpu)
+  "APPS_MEMORY_LIMIT" (include "codesessions.number" $apps.resources.limits.memory)
   "APPS_EGRESS" (join "," $apps.egress.allow)
   "APPS_INGRESS_FROM" (toJson ($apps.ingressFrom | default list))
   "APPS_RUNTIME_CLASS" ($apps.runtimeClassName | default "")
@@ -30,11 +30,11 @@
   "BUILD_BUILDAH_SECCOMP_PROFILE" $build.buildah.seccompProfile
   "BUILD_ENV" (toJson $build.env)
   "BUILD_CA_CONFIG_MAP" $build.caConfigMap
-  "BUILD_CPU_REQUEST" (toString $build.resources.requests.cpu)
-  "BUILD_MEMORY_REQUEST" (toString $build.resources.requests.memory)
-  "BUILD_CPU_LIMIT" (toString $build.resources.limits.cpu)
-  "BUILD_MEMORY_LIMIT" (toString $build.resources.limits.memory)
-  "BUILD_STORAGE_LIMIT" $build.storage
+  "BUILD_CPU_REQUEST" (include "codesessions.number" $build.resources.requests.cpu)
+  "BUILD_MEMORY_REQUEST" (include "codesessions.number" $build.resources.requests.memory)
+  "BUILD_CPU_LIMIT" (include "codesessions.number" $build.resources.limits.cpu)
+  "BUILD_MEMORY_LIMIT" (include "codesessions.number" $build.resources.limits.memory)
+  "BUILD_STORAGE_LIMIT" (include "codesessions.number" $build.storage)
   "BUILD_RUNTIME_CLASS" $build.runtimeClassName
   "BUILD_EGRESS" (join "," $build.egress.allow)
   "BUILD_CREDENTIALS_SECRET" $build.credentialsSecret

@@ -2,22 +2,27 @@
 {{- define "codesessions.deployment" -}}
 {{- $root := .root -}}
 {{- $values := index .root.Values .component -}}
+{{- $env := list
+  (dict "name" "CODESESSIONS_LISTEN" "value" (printf "0.0.0.0:%d" .port))
+  (dict "name" "CODESESSIONS_MASTER_KEY_FILE" "value" "/etc/codesessions/master-key")
+  (dict "name" "CODESESSIONS_LOG_LEVEL" "value" $root.Values.logging.level)
+  (dict "name" "CODESESSIONS_LOG_FORMAT" "value" $root.Values.logging.format)
+-}}
+{{- if .registry }}{{ $env = concat $env (include "codesessions.registryEnv" $root | fromYamlArray) }}{{ end -}}
+{{- $env = concat $env .env -}}
 apiVersion: apps/v1
 kind: Deployment
 metadata:
   name: {{ include "codesessions.fullname" $root }}-{{ .component }}
-  namespace: {{ $root.Release.Namespace }}
-  {{- include "codesessions.metadata" (dict "root" $root "component" .component) | nindent 2 }}
+  namespace: {{ $root.Release.Namespace | quote }}
+  {{- include "codesessions.metadata" (dict "root" $root "component" .component "annotations" $values.deploymentAnnotations) | nindent 2 }}
 spec:
   {{- if not (or (kindIs "invalid" $values.replicas) (dig "autoscaling" "enabled" false $values)) }}
-  replicas: {{ $values.replicas }}
+  replicas: {{ int64 $values.replicas }}
   {{- end }}
   revisionHistoryLimit: 3
   strategy:
-    type: RollingUpdate
-    rollingUpdate:
-      maxUnavailable: 0
-      maxSurge: 1
+    {{- toYaml (eq (toString $values.strategy.type) "Recreate" | ternary (omit $values.strategy "rollingUpdate") $values.strategy) | nindent 4 }}
   selector:
     matchLabels:
       {{- include "codesessions.selectorLabels" . | nindent 6 }}
@@ -25,49 +30,38 @@ spec:
     metadata:
       labels:
         {{- toYaml (merge (dict "app.kubernetes.io/component" .component) $values.podLabels (include "codesessions.labels" $root | fromYaml)) | nindent 8 }}
-      {{- with merge (dict) $values.podAnnotations $root.Values.commonAnnotations }}
+      {{- $checksums := dict }}
+      {{- with and .registry $root.Values.registry.caBundle }}{{ $checksums = dict "checksum/registry" (sha256sum .) }}{{ end }}
+      {{- with merge $checksums $values.podAnnotations $root.Values.commonAnnotations }}
       annotations:
         {{- toYaml . | nindent 8 }}
       {{- end }}
     spec:
-      serviceAccountName: {{ include "codesessions.serviceAccount" . }}
+      serviceAccountName: {{ include "codesessions.serviceAccount" . | quote }}
       automountServiceAccountToken: true
       enableServiceLinks: false
-      terminationGracePeriodSeconds: {{ $values.terminationGracePeriodSeconds }}
+      terminationGracePeriodSeconds: {{ int64 $values.terminationGracePeriodSeconds }}
       {{- with $values.priorityClassName }}
-      priorityClassName: {{ . }}
+      priorityClassName: {{ . | quote }}
       {{- end }}
       {{- with $root.Values.imagePullSecrets }}
       imagePullSecrets:
         {{- toYaml . | nindent 8 }}
       {{- end }}
+      {{- with $values.runtimeClassName }}
+      runtimeClassName: {{ . | quote }}
+      {{- end }}
+      {{- with $values.podSecurityContext }}
       securityContext:
-        runAsNonRoot: true
-        seccompProfile:
-          type: RuntimeDefault
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
       containers:
         - name: {{ .component }}
           image: {{ include "codesessions.image" (dict "root" $root "image" $root.Values.images.platform) }}
           imagePullPolicy: {{ $root.Values.images.pullPolicy }}
           command: [{{ .command }}]
           env:
-            - name: CODESESSIONS_LISTEN
-              value: 0.0.0.0:{{ .port }}
-            - name: CODESESSIONS_MASTER_KEY_FILE
-              value: /etc/codesessions/master-key
-            - name: CODESESSIONS_LOG_LEVEL
-              value: {{ $root.Values.logging.level }}
-            - name: CODESESSIONS_LOG_FORMAT
-              value: {{ $root.Values.logging.format }}
-            {{- if .registry }}
-            {{- include "codesessions.registryEnv" $root | nindent 12 }}
-            {{- end }}
-            {{- with .env }}
-            {{- toYaml . | nindent 12 }}
-            {{- end }}
-            {{- with $values.env }}
-            {{- toYaml . | nindent 12 }}
-            {{- end }}
+            {{- include "codesessions.with" (dict "ours" $env "theirs" $values.env "key" "name") | nindent 12 }}
           {{- with $values.envFrom }}
           envFrom:
             {{- toYaml . | nindent 12 }}
@@ -89,64 +83,26 @@ spec:
               port: {{ .portName }}
             periodSeconds: 2
             timeoutSeconds: 2
-          {{- if .drain }}
+          {{- $drain := min 5 (sub $values.terminationGracePeriodSeconds 1) }}
+          {{- if and .drain (gt (int $drain) 0) }}
           # Endpoints forget the pod before it stops to listen.
           lifecycle:
             preStop:
               sleep:
-                seconds: 5
+                seconds: {{ $drain }}
           {{- end }}
           {{- with $values.resources }}
           resources:
             {{- toYaml . | nindent 12 }}
           {{- end }}
+          {{- with $values.securityContext }}
           securityContext:
-            allowPrivilegeEscalation: false
-            capabilities:
-              drop: [ALL]
-            readOnlyRootFilesystem: true
-          volumeMounts:
-            - name: master-key
-              mountPath: /etc/codesessions
-              readOnly: true
-            {{- if .registry }}
-            {{- with include "codesessions.registryMounts" $root }}
-            {{- . | nindent 12 }}
-            {{- end }}
-            {{- end }}
-            {{- if .cache }}
-            - name: cache
-              mountPath: /var/cache/codesessions
-            {{- end }}
-            - name: tmp
-              mountPath: /tmp
-            {{- with $values.extraVolumeMounts }}
             {{- toYaml . | nindent 12 }}
-            {{- end }}
+          {{- end }}
+          volumeMounts:
+            {{- include "codesessions.with" (dict "ours" (include "codesessions.ownMounts" . | fromYamlArray) "theirs" $values.extraVolumeMounts "key" "mountPath") | nindent 12 }}
       volumes:
-        - name: master-key
-          secret:
-            secretName: {{ include "codesessions.masterKeySecret" $root }}
-            defaultMode: 0444
-            items:
-              - key: {{ $root.Values.masterKey.key }}
-                path: master-key
-        {{- if .registry }}
-        {{- with include "codesessions.registryVolumes" $root }}
-        {{- . | nindent 8 }}
-        {{- end }}
-        {{- end }}
-        {{- if .cache }}
-        - name: cache
-          emptyDir:
-            sizeLimit: {{ add $root.Values.registry.cacheMebibytes 64 }}Mi
-        {{- end }}
-        - name: tmp
-          emptyDir:
-            sizeLimit: 64Mi
-        {{- with $values.extraVolumes }}
-        {{- toYaml . | nindent 8 }}
-        {{- end }}
+        {{- include "codesessions.with" (dict "ours" (include "codesessions.ownVolumes" . | fromYamlArray) "theirs" $values.extraVolumes "key" "name") | nindent 8 }}
       {{- with $values.nodeSelector }}
       nodeSelector:
         {{- toYaml . | nindent 8 }}
@@ -168,4 +124,45 @@ spec:
               {{- include "codesessions.selectorLabels" $ | nindent 14 }}
           {{- end }}
         {{- end }}
+{{- end }}
+
+{{/* What our programs need of the pod's file system; its root is read-only. */}}
+{{- define "codesessions.ownMounts" -}}
+- name: master-key
+  mountPath: /etc/codesessions
+  readOnly: true
+{{- if .registry }}
+{{- with include "codesessions.registryMounts" .root }}
+{{ . }}
+{{- end }}
+{{- end }}
+{{- if .cache }}
+- name: cache
+  mountPath: /var/cache/codesessions
+{{- end }}
+- name: tmp
+  mountPath: /tmp
+{{- end }}
+
+{{- define "codesessions.ownVolumes" -}}
+- name: master-key
+  secret:
+    secretName: {{ include "codesessions.masterKeySecret" .root | quote }}
+    defaultMode: 0444
+    items:
+      - key: {{ .root.Values.masterKey.key | quote }}
+        path: master-key
+{{- if .registry }}
+{{- with include "codesessions.registryVolumes" .root }}
+{{ . }}
+{{- end }}
+{{- end }}
+{{- if .cache }}
+- name: cache
+  emptyDir:
+    sizeLimit: {{ add .root.Values.registry.cacheMebibytes 64 }}Mi
+{{- end }}
+- name: tmp
+  emptyDir:
+    sizeLimit: 64Mi
 {{- end }}

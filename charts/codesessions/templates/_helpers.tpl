@@ -2,17 +2,23 @@
 {{- define "codesessions.fullname" -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
-{{- else if contains "codesessions" .Release.Name -}}
-{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
 {{- else -}}
-{{- printf "%s-codesessions" (.Release.Name | trunc 27 | trimSuffix "-") -}}
+{{- $name := .Values.nameOverride | default "codesessions" -}}
+{{- /* Releases may have dots and start with a digit, Services may not. */ -}}
+{{- $release := .Release.Name | replace "." "-" -}}
+{{- if regexMatch "^[0-9]" $release }}{{ $release = printf "cs-%s" $release }}{{ end -}}
+{{- if contains $name $release -}}
+{{- $release | trunc 40 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" ($release | trunc (int (sub 39 (len $name))) | trimSuffix "-") $name -}}
+{{- end -}}
 {{- end -}}
 {{- end }}
 
 {{/* What Deployments select by. The operator's NetworkPolicy for workspaces counts on name and component. */}}
 {{- define "codesessions.selectorLabels" -}}
 app.kubernetes.io/name: codesessions
-app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 app.kubernetes.io/component: {{ .component }}
 {{- end }}
 
@@ -20,7 +26,7 @@ app.kubernetes.io/component: {{ .component }}
 {{- define "codesessions.labels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 app.kubernetes.io/name: codesessions
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 app.kubernetes.io/part-of: codesessions
@@ -39,6 +45,20 @@ labels:
 annotations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- end }}
+
+{{/* A number or quantity as text, never as 1e+06. */}}
+{{- define "codesessions.number" -}}
+{{- if kindIs "string" . }}{{ . }}{{ else }}{{ toJson . }}{{ end -}}
+{{- end }}
+
+{{/* A list with what a team sets; an item of ours goes when one of theirs has its key: (dict "ours" (list) "theirs" (list) "key" "name"). */}}
+{{- define "codesessions.with" -}}
+{{- $taken := list -}}
+{{- range .theirs }}{{ $taken = append $taken (index . $.key) }}{{ end -}}
+{{- $all := list -}}
+{{- range .ours }}{{ if not (has (index . $.key) $taken) }}{{ $all = append $all . }}{{ end }}{{ end -}}
+{{- toYaml (concat $all .theirs) -}}
 {{- end }}
 
 {{/* A full image reference: (dict "root" $ "image" .Values.images.platform). */}}

@@ -29,7 +29,7 @@
     sources:
       {{- with $registry.existingSecret }}
       - secret:
-          name: {{ . }}
+          name: {{ . | quote }}
           items:
             - key: .dockerconfigjson
               path: config.json

@@ -44,8 +44,9 @@ def leaves(values: dict[str, Any], path: str = "") -> Iterator[str]:
 
 def test_every_value_has_a_default_and_every_default_is_in_the_schema() -> None:
     declared = {path for path, _ in nodes(SCHEMA) if "[]" not in path} - {"global"}
-    free = {f"{component}.resources" for component in ("operator", "api", "gateway")}
-    free |= {"grafanaDashboard.labels"}
+    fields = ("resources", "podSecurityContext", "securityContext", "strategy")
+    free = {f"{component}.{each}" for component in ("operator", "api", "gateway") for each in fields}
+    free |= {"grafanaDashboard.labels", "registry.bundled.resources"}
     written = {path for path in leaves(VALUES) if not any(path.startswith(f"{each}.") for each in free)}
     assert written == declared
 
