@@ -46,9 +46,11 @@ _NOISE = re.compile(
     r"|\s*at .*:\d+:\d+\)?$|\s*at .*<anonymous>\)?$|Node\.js v\d"
 )
 """Lines that say nothing about why a step has failed."""
+_COLOURS = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 _USAGE = re.compile(r"npm (error|ERR!) (Clean install|Usage:)")
 TERMINATION_LOG = "/dev/termination-log"
 _RESULT_LIMIT = 4000
+"""Bytes; the kubelet keeps 4096."""
 _CA_FILE = "CODESESSIONS_REGISTRY_CA_FILE"
 _UNREACHED = (
     *("ENOTFOUND", "EAI_AGAIN", "ETIMEDOUT", "ECONNREFUSED", "Could not resolve", "Temporary failure in name"),
@@ -155,7 +157,8 @@ async def _run(runner: Runner, plan: Plan, cache_dir: str, log: Log) -> None:
 
 def telling(lines: Sequence[str]) -> str:
     """Of the last lines of a step those that tell most: npm begins with the cause, all others end with it."""
-    found = [line.strip() for line in lines if not _NOISE.match(line)]
+    plain = [_COLOURS.sub("", line) for line in lines]
+    found = [line.strip() for line in plain if not _NOISE.match(line)]
     usage = next((at for at, line in enumerate(found) if _USAGE.match(line)), None)
     of_npm = [line for line in found[:usage] if line.startswith(("npm error", "npm ERR!"))]
     before = [line for line in found if not line.startswith(("npm error", "npm ERR!"))]
@@ -283,6 +286,16 @@ async def _stoppable(work: Callable[[Log], Awaitable[dict[str, Any]]], log: Log)
     return await work(log)
 
 
+def rendered(result: dict[str, Any]) -> bytes:
+    """As JSON of at most `_RESULT_LIMIT` bytes, whatever script a complaint is in: it is what gives way."""
+    while True:
+        text = json.dumps(result, ensure_ascii=False).encode("utf-8", "replace")
+        error = str(result.get("error") or "")
+        if len(text) <= _RESULT_LIMIT or not error:
+            return text
+        result = {**result, "error": error[: len(error) * 3 // 4]}
+
+
 def run(work: Callable[[Log], Awaitable[dict[str, Any]]]) -> None:
     """Do the work of a container, leave its result in the termination log, and exit."""
     log = Log()
@@ -294,11 +307,9 @@ def run(work: Callable[[Log], Awaitable[dict[str, Any]]]) -> None:
         result = outcome_of(error)
         code = 75 if result["transient"] else 1
         log.stage(f"Failed ({result['code']}): {result['error']}")
-    if "error" in result:
-        result["error"] = result["error"][:1500]
     target = Path(os.environ.get("CODESESSIONS_TERMINATION_LOG", TERMINATION_LOG))
     with contextlib.suppress(OSError):
-        target.write_text(json.dumps(result)[:_RESULT_LIMIT])
+        target.write_bytes(rendered(result))
     sys.exit(code)
 
 

@@ -54,7 +54,7 @@ class Tree:
         return stat.S_ISDIR(self._mode(path))
 
     def text(self, path: str) -> str:
-        """A file's text, its first `MOST` bytes; empty if there is none."""
+        """A file's text, its first `MOST` bytes, without a byte order mark; empty if there is none."""
         where = PurePosixPath(path)
         try:
             with self.open(str(where.parent)) as folder:
@@ -64,7 +64,7 @@ class Tree:
         with os.fdopen(file, "rb") as content:
             if not stat.S_ISREG(os.fstat(file).st_mode):
                 return ""
-            return content.read(MOST).decode("utf-8", "replace")
+            return content.read(MOST).decode("utf-8-sig", "replace")
 
     def _mode(self, path: str) -> int:
         where = PurePosixPath(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import re
 import shlex
 import tomllib
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from codesessions_builder.cache import VARIABLE as CACHE
 from codesessions_builder.errors import BuildError
 from codesessions_builder.image import Start
 from codesessions_builder.plan import Plan, shell
-from codesessions_builder.tree import Tree, module_of
+from codesessions_builder.tree import MOST, Tree, module_of
 
 MARKS = ("requirements.txt", "pyproject.toml", "uv.lock", "setup.py", "Pipfile", "manage.py")
 NAMES = ("main", "app", "server", "wsgi", "asgi", "api", "run", "index", "application")
@@ -56,6 +57,7 @@ def _install(tree: Tree, app_dir: str, server: str) -> list[str]:
     make = f"python3 -m venv --without-pip {venv}"
     pip = f"python3 -m pip --python {venv}/bin/python install --disable-pip-version-check --no-compile --quiet"
     if tree.has("uv.lock") and tree.has("pyproject.toml"):
+        _check_lock(tree)
         steps = [
             "python3 -m pip install --disable-pip-version-check --quiet --target /tmp/uv uv",
             f"UV_PROJECT_ENVIRONMENT={venv} UV_LINK_MODE=copy /tmp/uv/bin/{_LOCK}",
@@ -94,6 +96,48 @@ def _kept(tree: Tree, app_dir: str, steps: list[str], make: str) -> list[str]:
     return [restore if step == make else step for step in steps] + [keep]
 
 
+def _toml(tree: Tree, name: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(tree.text(name))
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise BuildError("source_invalid", f"{name} cannot be read: {error}") from error
+
+
+def _check_lock(tree: Tree) -> None:
+    """uv is told `--frozen`, as `--locked` asks for the very index that the lock was made with; so nobody else sees
+    that pyproject.toml has got a dependency since.
+
+    Raises BuildError.
+    """
+    project = _toml(tree, "pyproject.toml").get("project")
+    if len(tree.text("uv.lock").encode()) >= MOST or not isinstance(project, dict):
+        return
+    packages = _toml(tree, "uv.lock").get("package")
+    mine = [each for each in _tables(packages) if each.get("source") in ({"virtual": "."}, {"editable": "."})]
+    if len(mine) != 1:
+        return
+    metadata = next(iter(_tables([mine[0].get("metadata")])), {})
+    locked = {_name(str(each.get("name"))) for each in _tables(metadata.get("requires-dist"))}
+    asked = project.get("dependencies")
+    missing = [each for each in asked if _name(str(each)) not in locked] if isinstance(asked, list) else []
+    if missing:
+        raise BuildError(
+            "source_invalid",
+            f"uv.lock is older than pyproject.toml: it has no {', '.join(str(each) for each in missing[:5])}. Run"
+            " `uv lock` and deploy again",
+        )
+
+
+def _tables(value: object) -> list[dict[str, Any]]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+def _name(requirement: str) -> str:
+    """The normalised name of what a requirement asks for (PEP 503, PEP 508)."""
+    found = re.match(r"\s*([A-Za-z0-9._-]*)", requirement)
+    return re.sub(r"[-_.]+", "-", found[1] if found else "").lower()
+
+
 def _asks(requirements: str) -> bool:
     return any(line.strip() and not line.strip().startswith("#") for line in requirements.splitlines())
 
@@ -103,10 +147,7 @@ def _of_pyproject(tree: Tree, make: str, pip: str) -> list[str]:
 
     Raises BuildError.
     """
-    try:
-        document: dict[str, Any] = tomllib.loads(tree.text("pyproject.toml"))
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise BuildError("source_invalid", f"pyproject.toml cannot be read: {error}") from error
+    document = _toml(tree, "pyproject.toml")
     project = document.get("project")
     if (
         "build-system" not in document

@@ -87,6 +87,52 @@ def test_a_lock_file_is_kept_to(source: Source) -> None:
     assert "uv sync --frozen" in plan.steps[1]
 
 
+def test_a_lock_file_that_is_out_of_date_is_not_taken_for_what_is_wanted(source: Source) -> None:
+    lock = """
+    [[package]]
+    name = "x"
+    source = { virtual = "." }
+    [package.metadata]
+    requires-dist = [{ name = "typing-extensions", specifier = ">=4" }]
+    """
+    asks = "[project]\nname='x'\ndependencies=['Typing_Extensions>=4'{}]\n"
+    files = {"main.py": FASTAPI, "uv.lock": lock}
+    assert source.of({**files, "pyproject.toml": asks.format("")}).steps
+    with pytest.raises(BuildError, match=r"it has no httpx.* Run `uv lock`") as refused:
+        source.of({**files, "pyproject.toml": asks.format(", 'httpx[http2]>=0.27'")})
+    assert refused.value.code == "source_invalid"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "language"),
+    [("main.py", FASTAPI, "python"), ("package.json", '{"scripts": {"start": "x"}}', "node")],
+)
+def test_a_byte_order_mark_is_no_part_of_a_file(source: Source, name: str, text: str, language: str) -> None:
+    assert source.of({name: "\ufeff" + text}).language == language
+
+
+@pytest.mark.parametrize(
+    ("line", "argument"),
+    [
+        ("gunicorn 'a b':app --bind 0.0.0.0:${PORT:-80} 2>&1", "exec {}"),
+        ("exec ./run", "{}"),
+        ("PORT=80 A='x y' ./run", "exec env {}"),
+        ("cd api && python main.py", "cd api && exec python main.py"),
+        ("./migrate; A=1 ./serve", "./migrate; exec env A=1 ./serve"),
+        ("serve --workers $(nproc) 'a; b'", "exec {}"),
+        ("a | b", "{}"),
+        ("a || b", "{}"),
+        ("if a; then b; fi", "{}"),
+        ("a &", "{}"),
+        ("(cd x; y)", "{}"),
+    ],
+)
+def test_the_program_that_stays_gets_the_signals_and_what_is_before_it_is_run(
+    source: Source, line: str, argument: str
+) -> None:
+    assert command(source.of({"Procfile": f"web: {line}\n"})) == argument.format(line)
+
+
 @pytest.mark.parametrize(
     ("package", "files", "steps", "start"),
     [

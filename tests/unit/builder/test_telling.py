@@ -1,6 +1,9 @@
 from __future__ import annotations
 
-from codesessions_builder.main import telling
+import json
+
+import pytest
+from codesessions_builder.main import rendered, telling
 
 NPM = """
 > site@1.0.0 build
@@ -58,3 +61,16 @@ Node.js v24.19.0
 
 def test_a_stack_trace_is_told_by_its_first_line() -> None:
     assert telling(NODE.splitlines()).endswith("Error: no pages")
+
+
+def test_colours_are_left_out() -> None:
+    assert telling(["\x1b[31merror\x1b[0m: \x1b[1;4mno such file\x1b[m"]) == "error: no such file"
+
+
+@pytest.mark.parametrize("letter", ["x", "\u0436", "\u6f22", "\U0001f600", "\x1b", '"'])
+def test_a_complaint_in_any_script_can_be_read_again(letter: str) -> None:
+    text = rendered({"code": "step_failed", "error": letter * 1500, "transient": False})
+    assert len(text) <= 4000, "the kubelet keeps 4096 bytes of a termination log"
+    found = json.loads(text)
+    assert found["code"] == "step_failed"
+    assert len(found["error"]) >= 400
