@@ -43,7 +43,7 @@ def leaves(values: dict[str, Any], path: str = "") -> Iterator[str]:
 
 
 def test_every_value_has_a_default_and_every_default_is_in_the_schema() -> None:
-    declared = {path for path, _ in nodes(SCHEMA) if "[]" not in path} - {"global"}
+    declared = {path for path, _ in nodes(SCHEMA) if "[]" not in path} - {"global", "enabled"}
     fields = ("resources", "podSecurityContext", "securityContext", "strategy")
     free = {f"{component}.{each}" for component in ("operator", "api", "gateway") for each in fields}
     free |= {"grafanaDashboard.labels", "registry.bundled.resources"}
@@ -70,8 +70,9 @@ def test_the_table_of_values_is_as_generated() -> None:
     assert answer.returncode == 0, answer.stderr
 
 
-def test_a_chart_that_is_part_of_another_takes_its_global_values() -> None:
-    assert helm("template", CHART, values={**URL, "global": {"registry": "x"}}).returncode == 0
+def test_a_chart_that_is_part_of_another_takes_global_values_and_a_condition() -> None:
+    values = {**URL, "global": {"registry": "x"}, "enabled": True}
+    assert helm("template", CHART, values=values).returncode == 0
 
 
 @pytest.mark.parametrize(
