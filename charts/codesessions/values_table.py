@@ -25,8 +25,8 @@ HEAD = "| value | default | what it is |\n|---|---|---|\n"
 INTRODUCTION = """# Values of the chart
 
 Written by `charts/codesessions/values_table.py` from the chart's `values.schema.json` and `values.yaml`.
-Helm refuses what is not in here; what is null has its default. What a highly available installation sets is in the chart's `values-ha.yaml`
-([operations.md](operations.md)).
+Helm refuses what is not in here; what is null has its default. What a highly available installation sets is in the
+chart's `values-ha.yaml` ([operations.md](operations.md)).
 """
 
 Object = dict[str, Any]
