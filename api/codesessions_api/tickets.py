@@ -11,12 +11,15 @@ from codesessions_kube.store import Object
 TICKET_SECONDS = 60
 _METADATA = frozenset({ipaddress.ip_address("fd00:ec2::254"), ipaddress.ip_address("100.100.100.200")})
 """Metadata services of clouds beside 169.254.169.254, which is link-local."""
+PODS_ON_LOOPBACK = False
+"""True in tests alone, whose pods are there."""
 
 
 def address_of(resource: Object) -> tuple[str, int] | None:
     """Host and port of a session's sidecar; None if it has no pod, or an address that no pod has.
 
-    Tenants cannot write a status. If one could, this would still lead to no metadata service and no group of machines.
+    Tenants cannot write a status. If one could, this would still lead to no metadata service, nowhere in this program's
+    own pod, and to no group of machines.
     """
     ip = ((resource.get("status") or {}).get("pod") or {}).get("ip")
     try:
@@ -24,7 +27,11 @@ def address_of(resource: Object) -> tuple[str, int] | None:
     except ValueError:
         return None
     if address.version == 6:
+        if address.scope_id is not None:
+            return None
         address = address.ipv4_mapped or address
+    if address.is_loopback:
+        return (str(address), PTY_PORT) if PODS_ON_LOOPBACK else None
     nowhere = address.is_link_local or address.is_multicast or address.is_unspecified or address.is_reserved
     return None if nowhere or address in _METADATA else (str(address), PTY_PORT)
 

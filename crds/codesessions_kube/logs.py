@@ -34,15 +34,24 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, default=str)
 
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def harmless(text: str) -> str:
+    """A text that stays on its line and moves no terminal: control characters are escaped as JSON has them."""
+    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
 class TextFormatter(logging.Formatter):
-    """A record as a line for people, with the fields behind it."""
+    """A record as a line for people, with the fields behind it; a traceback has lines of its own."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
 
     def format(self, record: logging.LogRecord) -> str:
+        text, *traceback = super().format(record).split("\n") if record.exc_info else (super().format(record),)
         fields = "".join(f" {name}={value}" for name, value in getattr(record, "fields", {}).items())
-        return super().format(record) + fields
+        return "\n".join(map(harmless, (text + fields, *traceback)))
 
 
 def configure(level: str, form: str) -> None:

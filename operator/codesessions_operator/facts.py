@@ -127,7 +127,7 @@ def _launcher_words(text: object) -> Object:
     """What the launcher wrote to its termination log. The user can write there too: take it as a hint, no more."""
     try:
         found = json.loads(str(text or ""))
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

@@ -76,7 +76,7 @@ class Sidecars:
             try:
                 if json.loads(answer)["exit"] is not None:
                     return True
-            except (ValueError, KeyError, TypeError) as error:
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
                 raise SidecarError("The sidecar's answer cannot be read.") from error
             await asyncio.sleep(0.2)
         return False

@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _PARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
@@ -24,6 +25,7 @@ def log(event: str, **details: object) -> None:
     line = {"time": timestamp(time.time_ns()), "event": event, **details}
     if os.environ.get("CODESESSIONS_LOG_FORMAT") == "text":
         text = " ".join(f"{name}={value}" for name, value in line.items())
+        text = _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)  # it stays one line
     else:
         text = json.dumps(line, separators=(",", ":"), default=str)
     sys.stderr.write(text + "\n")

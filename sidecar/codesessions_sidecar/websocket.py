@@ -44,7 +44,8 @@ class WebSocket:
 
         self._protocol = ServerProtocol(select_subprotocol=select, max_size=MAX_MESSAGE)
         self._loop = asyncio.get_running_loop()
-        self._parts: list[bytes] = []
+        self._partial: bytearray | None = None
+        """The beginning of a message in fragments."""
         self._unparsed = 0
         """Bytes of a frame that has begun, or more."""
         self._listening = False
@@ -172,7 +173,7 @@ class WebSocket:
         self._protocol.receive_eof()
 
     async def _read(self) -> bytes:
-        self._listening = self._unparsed == 0 and not self._parts
+        self._listening = self._unparsed == 0 and self._partial is None
         data = await self._reader.read(65536)
         self._listening = False
         self._unparsed += len(data)
@@ -198,13 +199,16 @@ class WebSocket:
         return False
 
     def _assemble(self, frame: Frame) -> Message | None:
-        """Put a message together, whose size the protocol bounds."""
+        """Put a message together, whose size the protocol bounds; of its fragments' number nothing is kept."""
         if frame.opcode in {Opcode.TEXT, Opcode.BINARY}:
             self._kind = frame.opcode
         elif frame.opcode is not Opcode.CONT:
             return None
-        self._parts.append(bytes(frame.data))
+        if frame.fin and self._partial is None:
+            return Message(self._kind is Opcode.TEXT, bytes(frame.data))
+        self._partial = bytearray() if self._partial is None else self._partial
+        self._partial += frame.data
         if not frame.fin:
             return None
-        data, self._parts = b"".join(self._parts), []
+        data, self._partial = bytes(self._partial), None
         return Message(self._kind is Opcode.TEXT, data)

@@ -18,7 +18,7 @@ from codesessions_crds.credentials import Ticket, mint_ticket, verify_ticket, wo
 from codesessions_crds.names import PTY_PORT
 
 from support.livekube import LiveKube
-from support.restapi import MASTER_KEY, own_address, until
+from support.restapi import MASTER_KEY, own_address, pods_on_loopback, until
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 
@@ -215,7 +215,8 @@ async def gateway_rig(*, terminal_at: str | None = None, **options: Any) -> Asyn
     rig.port, rig.key = server.sockets[0].getsockname()[1], key.text
     await until("the caches are filled", lambda: caches.synced)
     try:
-        yield rig
+        with pods_on_loopback():
+            yield rig
     finally:
         server.close()
         await rig.close()

@@ -12,13 +12,14 @@ import json
 import random
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
+from unittest import mock
 
 import aiohttp
 from aiohttp import web
-from codesessions_api import openapi
+from codesessions_api import openapi, tickets
 from codesessions_api.app import Application
 from codesessions_api.main import Server, configuration
 from codesessions_crds.credentials import Ticket, verify_ticket, workspace_key
@@ -32,6 +33,13 @@ MASTER_KEY = b"m" * 32
 BASE = "/api/v1/code-sessions"
 ONE = f"{BASE}/cs_abc123"
 DOCUMENT = openapi.document()
+
+
+@contextlib.contextmanager
+def pods_on_loopback() -> Iterator[None]:
+    """The one thing in which these rigs differ from a cluster."""
+    with mock.patch.object(tickets, "PODS_ON_LOOPBACK", True):
+        yield
 
 
 def own_address() -> str:
@@ -207,7 +215,8 @@ async def serving(
             assert context is not None
             if not kube.away:
                 await until("the caches are filled", lambda: context.caches.synced and context.deploys.caches.synced)
-            yield rest
+            with pods_on_loopback():
+                yield rest
     finally:
         for each in server.servers:  # as server.shutdown() does, but it sleeps for 0.1 s
             each.close()

@@ -13,6 +13,7 @@ from codesessions_api.gateway.server import Gateway
 from codesessions_crds.credentials import new_api_key, workspace_key
 
 from support.kube import MemoryKube
+from support.restapi import pods_on_loopback
 from support.sidecar import SESSION_ID, SESSION_UID
 
 MASTER = b"m" * 32
@@ -95,7 +96,8 @@ class WebGateway:
         gateways.append(gateway)
         server = await gateway.serve("127.0.0.1", 0)
         self.port = server.sockets[0].getsockname()[1]
-        self._listening.set()
-        await self._stop.wait()
+        with pods_on_loopback():
+            self._listening.set()
+            await self._stop.wait()
         server.close()
         await gateway.stop(2)

@@ -91,7 +91,7 @@ def read_result(text: object) -> BuildResult | None:
     """The result in a termination log; None if it is none. The user's code can write there: it is checked."""
     try:
         found = json.loads(str(text or "")[:RESULT_LIMIT])
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(found, dict):
         return None

@@ -14,6 +14,7 @@ from codesessions_crds.credentials import Ticket, mint_ticket, workspace_key
 from codesessions_crds.names import PTY_PORT, session_id
 from codesessions_oci.errors import IntegrityError, RegistryError, UnavailableError
 from codesessions_oci.registry import Registry
+from yarl import URL
 
 from codesessions_operator.builds.facts import camel
 
@@ -81,14 +82,14 @@ class Sources:
         key = workspace_key(self._master_key, workspace.namespace, workspace.uid)
         expires = int(time.time()) + TICKET_SECONDS
         token = mint_ticket(key, Ticket(session_id(workspace.name), workspace.uid, ("archive",), expires, "operator"))
-        url = f"http://{workspace.address}:{PTY_PORT}/v1/archive"
+        url = URL.build(scheme="http", host=workspace.address, port=PTY_PORT, path="/v1/archive", query=self._query)
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=SILENCE_SECONDS)
         headers = {"Authorization": f"Bearer {token}", "Accept-Encoding": "identity"}
         size = 0
         try:
             async with (
                 aiohttp.ClientSession(timeout=timeout, auto_decompress=False) as http,
-                http.get(url, params=self._query, headers=headers, allow_redirects=False) as response,
+                http.get(url, headers=headers, allow_redirects=False) as response,
             ):
                 if response.status != 200:
                     raise await _refusal(response)
@@ -109,7 +110,7 @@ async def _refusal(response: aiohttp.ClientResponse) -> SourceError:
     try:
         found: Any = json.loads(await response.content.read(16 << 10))
         code, detail = str(found.get("code") or "")[:64], str(found.get("detail") or found.get("error") or "")[:1000]
-    except (ValueError, AttributeError, aiohttp.ClientError):
+    except (ValueError, AttributeError, RecursionError, aiohttp.ClientError):
         code, detail = "", ""
     if response.status in {429, 500, 502, 503, 504}:
         return SourceError("SidecarBusy", f"The session cannot send its files now: {detail}", transient=True)

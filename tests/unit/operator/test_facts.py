@@ -47,6 +47,7 @@ UNSCHEDULED = {"type": "PodScheduled", "status": "False", "message": "0/1 nodes 
         (ended(137), Fate.LOST, "ContainerKilled", "137"),
         (ended(255, reason="Unknown"), Fate.LOST, "ContainerKilled", "Unknown"),
         (ended(1, message="[1, 2]"), Fate.LOST, "ContainerKilled", "exit code 1"),
+        (ended(1, message="[" * 4096), Fate.LOST, "ContainerKilled", "exit code 1"),
         ({"phase": "Failed"}, Fate.LOST, "PodLost", "Failed"),
         ({"phase": "Failed", "reason": "Evicted", "message": "low on memory"}, Fate.LOST, "PodLost", "low on memory"),
         ({"phase": "Failed", "reason": "UnexpectedAdmissionError"}, Fate.LOST, "PodLost", "UnexpectedAdmissionError"),

@@ -23,6 +23,8 @@ def test_or_words_for_people(capsys: pytest.CaptureFixture[str], monkeypatch: py
     monkeypatch.setenv("CODESESSIONS_LOG_FORMAT", "text")
     log("detach", viewers=0)
     assert capsys.readouterr().err.endswith(" event=detach viewers=0\n")
+    log("attach", user="x\nevent=detach\x1b[2J\x9b")
+    assert capsys.readouterr().err.endswith(" event=attach user=x\\u000aevent=detach\\u001b[2J\\u009b\n")
 
 
 def test_the_ids_of_a_request_are_fields_of_a_line() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -129,6 +130,23 @@ async def test_after_a_message_in_pieces_keys_are_taken_at_once_again(parts: tup
         await ends.send(client, KEY + b"y")
         await ends.come(2)
         assert ends.taken == [b"y"]
+
+
+async def test_fragments_cost_no_more_than_what_is_in_them() -> None:
+    async with open_ends() as (ends, client):
+        empty = b"\0\x80\0\0\0\0"
+        await ends.send(client, b"\x02\x81\0\0\0\0x", empty * 10_000)  # the protocol bounds their sum, not their number
+        tracemalloc.start()
+        try:
+            for _ in range(10):
+                await ends.send(client, empty * 10_000)
+            grown, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert grown < 400_000  # a list of them has 800,000
+        await ends.send(client, b"\x80\x81\0\0\0\0y")
+        await ends.come(1)
+        assert ends.later == [b"xy"]
 
 
 async def test_nothing_is_taken_before_what_came_first_is_done_with() -> None:

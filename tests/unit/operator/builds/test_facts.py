@@ -57,6 +57,7 @@ def test_a_result_of_strangers_is_taken_as_words() -> None:
     assert (found.image_digest, len(found.language), found.error, found.transient) == ("", 64, "", False)
     assert read_result("[1]") is None
     assert read_result("{") is None
+    assert read_result("[" * 4096) is None
     assert read_result(None) is None
 
 
