@@ -133,11 +133,14 @@ def test_how_pods_run_can_be_set() -> None:
     assert "annotations" not in rendered.one("Deployment", "codesessions-api")["metadata"]
 
 
-@pytest.mark.parametrize(("grace", "seconds"), [(0, None), (1, None), (4, 3), (6, 5), (60, 5)])
-def test_a_pod_leaves_within_its_time(grace: int, seconds: int | None) -> None:
-    (container,) = render({"api": {"terminationGracePeriodSeconds": grace}}).pod("api")["spec"]["containers"]
-    hook = container.get("lifecycle")
-    assert hook == (None if seconds is None else {"preStop": {"sleep": {"seconds": seconds}}})
+@pytest.mark.parametrize("graces", [{0: None, 4: 3}, {1: None, 6: 5}])
+def test_a_pod_leaves_within_its_time(graces: dict[int, int | None]) -> None:
+    graced = dict(zip(("api", "gateway"), graces.items(), strict=True))
+    rendered = render({name: {"terminationGracePeriodSeconds": grace} for name, (grace, _) in graced.items()})
+    for name, (_, seconds) in graced.items():
+        (container,) = rendered.pod(name)["spec"]["containers"]
+        hook = None if seconds is None else {"preStop": {"sleep": {"seconds": seconds}}}
+        assert container.get("lifecycle") == hook
 
 
 def test_programs_may_share_an_account() -> None:
@@ -184,6 +187,7 @@ def test_pods_are_replaced_when_what_they_read_once_changes() -> None:
         ({"images": {"registry": "https://mirror.example.com"}}, "/images/registry"),
         ({"fullnameOverride": "1abc"}, "/fullnameOverride"),
         ({"nameOverride": "Shells"}, "/nameOverride"),
+        ({"api": {"podLabels": {"team": "two words"}}}, "/api/podLabels/team"),
         ({"ingress": {"api": {"extraHosts": [""]}}}, "/ingress/api/extraHosts/0"),
         ({"organizations": [{"name": "a", "quota": {"pods": "many"}}]}, "/organizations/0/quota/pods"),
         ({"workspaces": {"resources": {"limits": {"cpu": None}}}}, "missing property 'cpu'"),
