@@ -173,7 +173,10 @@ def _handle_problems(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
         if error.status_code == 404:
-            return answer(request, Problem(404, "not_found", f"There is no {request.url.path[:200]!r} here."))
+            return answer(
+                request,
+                Problem(404, "not_found", f"There is no {request.url.path[:200]!r} here; /docs has what there is."),
+            )
         if error.status_code == 405:
             allowed = ", ".join(_methods(app, request))
             problem = Problem(405, "method_not_allowed", f"Use {allowed}.", headers={"Allow": allowed})

@@ -61,10 +61,8 @@ class SendInput(Body):
         le=MAX_SEQ,
         description="Counts up; what has a number that was taken before is not typed again, so a retry is safe.",
     )
-    writer: Text | None = Field(
+    writer: Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_whole)] | None = Field(
         default=None,
-        min_length=1,
-        max_length=64,
         description="Whose `inputSeq` it is: several who type into one session count each for themselves.",
     )
 
@@ -90,11 +88,16 @@ async def read_body(request: Request, model: type[Model]) -> Model:
     kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise Problem(415, "unsupported_media_type", "Send Content-Type: application/json.")
+    if request.headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
+        detail = "Send the body as it is, without Content-Encoding."
+        raise Problem(415, "unsupported_media_type", detail, headers={"Accept-Encoding": "identity"})
     raw = await _bounded(request, model.max_bytes)
+    if not raw.strip():
+        raise Problem(400, "malformed_json", "The body is empty: send a JSON object.")
     try:
         return model.model_validate(parse(raw))
     except ValidationError as error:
-        _refuse(error)
+        _refuse(error, model)
 
 
 async def _bounded(request: Request, limit: int) -> bytes:
@@ -137,11 +140,17 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _refuse(error: ValidationError) -> NoReturn:
+def _refuse(error: ValidationError, model: type[Body]) -> NoReturn:
+    known = ", ".join(str(field.alias) for field in model.model_fields.values())
+    plainer = {
+        "extra_forbidden": f"There is no such field; there is {known}",
+        "missing": "This field is required",
+        "model_type": f"The body must be a JSON object with {known}",
+    }
     errors, codes = [], set()
     for each in error.errors(include_url=False, include_context=False, include_input=False)[:20]:
         place = "".join(f"/{_printable(str(part)).replace('~', '~0').replace('/', '~1')}" for part in each["loc"])
-        errors.append({"pointer": place, "detail": each["msg"]})
+        errors.append({"pointer": place, "detail": plainer.get(each["type"], each["msg"])})
         codes.add(each["type"])
     code = "unknown_field" if codes == {"extra_forbidden"} else "invalid_body"
     detail = "; ".join(f"{each['pointer'] or 'the body'}: {each['detail']}" for each in errors)

@@ -26,7 +26,7 @@ CODES: dict[str, tuple[int, str]] = {
     "build_finished": (409, "The build has ended; there is nothing to cancel."),
     "output_gone": (410, "The session has ended and its output is lost; the detail says why."),
     "too_large": (413, "The body, or the text in it, is too long; send it in parts."),
-    "unsupported_media_type": (415, "Send application/json."),
+    "unsupported_media_type": (415, "Send application/json, without Content-Encoding."),
     "invalid_body": (422, "A member of the body cannot be; `errors` point at it."),
     "unknown_field": (422, "A member of the body is not known; `errors` point at it."),
     "invalid_parameter": (422, "A query parameter cannot be; `errors` name it."),

@@ -16,7 +16,7 @@ from codesessions_api.problems import bad_parameter
 
 FINISHED = frozenset({"completed", "failed"})
 STATUSES = ("creating", "running", "suspended", "completed", "failed")
-_TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 
 
 def status_of(resource: Object) -> str:
@@ -91,7 +91,7 @@ def read_cursor(text: str, is_name: Callable[[str], bool] = is_session_name) -> 
         created, name = raw.decode().split("\n")
     except (binascii.Error, ValueError) as error:
         raise bad_parameter("cursor", "must be nextCursor of the page before, unchanged") from error
-    if not _TIME.match(created) or not is_name(name):
+    if not _TIME.fullmatch(created) or not is_name(name):
         raise bad_parameter("cursor", "must be nextCursor of the page before, unchanged")
     return created, name
 

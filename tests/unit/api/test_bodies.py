@@ -90,6 +90,28 @@ async def test_a_refusal_points_at_the_place(body: object, pointer: str) -> None
     assert error["detail"]
 
 
+@pytest.mark.parametrize(
+    ("raw", "model", "said"),
+    [
+        (b"", CreateSession, "The body is empty: send a JSON object."),
+        (b"[]", CreateSession, "must be a JSON object with projectName, projectDescription"),
+        (b'{"rows": 1, "cols": 2, "columns": 2}', Resize, "/columns: There is no such field; there is rows, cols"),
+        (b'{"text": "a", "writer": ""}', SendInput, "/writer: String should have at least 1 character"),
+    ],
+)
+async def test_a_refusal_says_what_to_send(raw: bytes, model: type[Body], said: str) -> None:
+    with pytest.raises(Problem) as caught:
+        await read_body(request(raw), model)
+    assert said in caught.value.detail
+
+
+async def test_a_packed_body_is_refused_as_such() -> None:
+    with pytest.raises(Problem) as caught:
+        await read_body(request(b"\x1f\x8b", content_encoding="gzip"), SendInput)
+    assert (caught.value.status, caught.value.headers) == (415, {"Accept-Encoding": "identity"})
+    assert (await read_body(request(b'{"text": "a"}', content_encoding="Identity"), SendInput)).text == "a"
+
+
 async def test_a_refusal_is_not_longer_than_it_must_be() -> None:
     body = {"x" * 5000 + str(number): 1 for number in range(10)}
     with pytest.raises(Problem) as caught:
