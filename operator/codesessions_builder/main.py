@@ -11,12 +11,11 @@ import contextlib
 import importlib.metadata
 import json
 import os
-import re
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from codesessions_oci.settings import RegistrySettings
 from yarl import URL
 
 from codesessions_builder import cache, image, provenance, publish
+from codesessions_builder.complaints import complaint
 from codesessions_builder.detect import detect
 from codesessions_builder.errors import BuildError
 from codesessions_builder.image import Start
@@ -34,29 +34,14 @@ from codesessions_builder.languages import static
 from codesessions_builder.layer import Layer, time_of
 from codesessions_builder.order import APP_DIR, VARIABLE, Order
 from codesessions_builder.plan import Plan
-from codesessions_builder.runner import KILLED, Runner
+from codesessions_builder.runner import Runner
 from codesessions_builder.tree import Tree
 from codesessions_builder.unpack import Limits, unpack
 
-NOT_FOUND = 127
-"""Exit code of a shell that knows no such command (POSIX)."""
-_NOISE = re.compile(
-    r"\s*$|\$ |==> |> |npm (error|ERR!)( A complete log| Run \"npm help|\s*$)"
-    r"|.*(note: This error originates|See above for output|hint: See above)|[│╰─>^~\s]+$"
-    r"|\s*at .*:\d+:\d+\)?$|\s*at .*<anonymous>\)?$|Node\.js v\d"
-)
-"""Lines that say nothing about why a step has failed."""
-_COLOURS = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
-_USAGE = re.compile(r"npm (error|ERR!) (Clean install|Usage:)")
 TERMINATION_LOG = "/dev/termination-log"
 _RESULT_LIMIT = 4000
 """Bytes; the kubelet keeps 4096."""
 _CA_FILE = "CODESESSIONS_REGISTRY_CA_FILE"
-_UNREACHED = (
-    *("ENOTFOUND", "EAI_AGAIN", "ETIMEDOUT", "ECONNREFUSED", "Could not resolve", "Temporary failure in name"),
-    *("Failed to establish a new connection", "Network is unreachable", "ConnectTimeoutError", "dns error"),
-    *("Name or service not known", "connection timed out", "No route to host", "ProxyError"),
-)
 _STEP_ENV = {
     "HOME": "/tmp/home",  # noqa: S108 - a volume of the runner alone
     "CI": "1",
@@ -139,31 +124,8 @@ async def take_source(order: Order, registry: Registry, folder: int, log: Log) -
 async def _run(runner: Runner, plan: Plan, cache_dir: str, log: Log) -> None:
     env = {**_STEP_ENV, **(cache.variables(cache_dir) if cache_dir else {}), **plan.env}
     code = await runner.run(plan.steps, env, log)
-    if code == 0:
-        return
-    if code == KILLED:
-        raise BuildError("step_killed", "the build was killed, most likely for using too much memory (build.memory)")
-    text = f"a build step ended with exit code {code}; its last lines: {telling(log.last)}"
-    if code == NOT_FOUND:
-        text += ". A command was not found: add the package that has it to the project's (dev)dependencies"
-    if any(word in line for line in log.last for word in _UNREACHED):
-        text += (
-            ". The build pod reached no package index: the platform opens a way to one by the chart's values build.env"
-            " (HTTPS_PROXY, PIP_INDEX_URL, npm_config_registry) and build.caConfigMap"
-        )
-        raise BuildError("no_package_index", text)
-    raise BuildError("step_failed", text)
-
-
-def telling(lines: Sequence[str]) -> str:
-    """Of the last lines of a step those that tell most: npm begins with the cause, all others end with it."""
-    plain = [_COLOURS.sub("", line) for line in lines]
-    found = [line.strip() for line in plain if not _NOISE.match(line)]
-    usage = next((at for at, line in enumerate(found) if _USAGE.match(line)), None)
-    of_npm = [line for line in found[:usage] if line.startswith(("npm error", "npm ERR!"))]
-    before = [line for line in found if not line.startswith(("npm error", "npm ERR!"))]
-    chosen = before[-2:] + of_npm[:5] if of_npm else found[-5:]
-    return " / ".join(line[:300] for line in chosen)[-900:]
+    if code != 0:
+        raise complaint(code, log.last)
 
 
 def _outcome(tree: Tree, plan: Plan, log: Log) -> tuple[str, Start]:

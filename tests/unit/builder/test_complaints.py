@@ -3,7 +3,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from codesessions_builder.main import rendered, telling
+from codesessions_builder.complaints import complaint, telling
+from codesessions_builder.main import rendered
 
 NPM = """
 > site@1.0.0 build
@@ -61,6 +62,15 @@ Node.js v24.19.0
 
 def test_a_stack_trace_is_told_by_its_first_line() -> None:
     assert telling(NODE.splitlines()).endswith("Error: no pages")
+
+
+def test_a_certificate_that_is_not_trusted_is_not_taken_for_a_missing_package() -> None:
+    again = "WARNING: Retrying (Retry(total=0)) after connection broken by 'SSLError(CERTIFICATE_VERIFY_FAILED)'"
+    found = complaint(1, [again, *PIP.splitlines()])
+    assert found.code == "step_failed"
+    assert "Retrying" not in str(found)
+    assert "build.caConfigMap" in str(found)
+    assert "build.caConfigMap" not in str(complaint(1, PIP.splitlines()))
 
 
 def test_colours_are_left_out() -> None:
