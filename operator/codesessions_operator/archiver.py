@@ -71,6 +71,8 @@ class Archiver:
         self._count = count
         self._installation = installation_of(master_key)
         self._works: dict[Key, _Work] = {}
+        self._abandoned: dict[Key, str] = {}
+        """Uids of deleted sessions whose pods are still there, and were told."""
         self._slots = asyncio.Semaphore(AT_ONCE)
 
     async def close(self) -> None:
@@ -85,12 +87,15 @@ class Archiver:
         work = self._works.get((session.namespace, session.name))
         return work.attempt if work is not None and work.session.uid == session.uid else NO_ATTEMPT
 
-    async def abandon(self, key: Key, address: str | None) -> None:
-        """The session is gone: forget it, and let its sidecar go if that was to stay."""
-        work = self._works.get(key)
+    async def abandon(self, key: Key, session: Session | None, address: str | None) -> None:
+        """The session is gone: forget it, and let the sidecar of its pod go, if there is one. A sidecar stays by itself
+        when its shell ends, so one that was never asked to is told too."""
         self.forget(key)
-        if work is not None and address is not None:
-            await self.release(work.session, address)
+        if session is None:
+            self._abandoned.pop(key, None)
+        elif address is not None and self._abandoned.get(key) != session.uid:
+            self._abandoned[key] = session.uid
+            await self.release(session, address)
 
     def forget(self, key: Key) -> None:
         """The session needs nothing more."""

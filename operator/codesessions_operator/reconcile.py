@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from codesessions_crds.codesession import CodeSession, CodeSessionStatus, Phase
+from codesessions_crds.codesession import CodeSession, CodeSessionSpec, CodeSessionStatus, Phase
 from codesessions_crds.names import API_VERSION, KEY_LABEL, STATUS_MANAGER, workspace_name
 from codesessions_kube.client import KubeClient
 from codesessions_kube.errors import NotFoundError
@@ -32,6 +32,8 @@ from codesessions_operator.settings import Settings
 from codesessions_operator.status import next_status
 
 Object = dict[str, Any]
+_NOTHING_KNOWN = CodeSessionSpec(project_name="-")
+"""The spec of a session that is gone."""
 FIRST_RETRY, LONGEST_RETRY = timedelta(seconds=2), timedelta(seconds=30)
 
 _log = logging.getLogger(__name__)
@@ -68,9 +70,8 @@ class Reconciler:
         observed = self._observe(resource) if resource is not None else None
         if resource is None or observed is None:
             self._blocked.pop(key, None)
-            if self._archiver is not None:
-                pod = self._pods.get(key[0], workspace_name(key[1]))
-                await self._archiver.abandon(key, ((pod or {}).get("status") or {}).get("podIP"))
+            if resource is None or resource["metadata"].get("deletionTimestamp"):
+                await self._abandon(key)
             return None
         plan = decide(observed)
         if {Action.CREATE, Action.MAKE_ARCHIVE_POD} & set(plan.actions):
@@ -94,6 +95,17 @@ class Reconciler:
             if self._archiver is not None and plan.archived is not None and plan.archived.reason in FINAL:
                 self._archiver.forget(key)
         return plan.again
+
+    async def _abandon(self, key: Key) -> None:
+        """The session was deleted: its pod goes with it, and need not stay to have its transcript read."""
+        if self._archiver is None:
+            return
+        pod = self._pods.get(key[0], workspace_name(key[1])) or {}
+        owners = (pod.get("metadata") or {}).get("ownerReferences") or []
+        uid = next((each["uid"] for each in owners if each.get("controller")), None)
+        address = (pod.get("status") or {}).get("podIP")
+        session = Session(namespace=key[0], name=key[1], uid=uid, spec=_NOTHING_KNOWN) if uid is not None else None
+        await self._archiver.abandon(key, session, address)
 
     async def _keep_policies(self, namespace: str) -> None:
         """What an upgrade brings is for workspaces that run, too, and what somebody took away is put back."""

@@ -271,15 +271,19 @@ async def test_hold_and_release(make: Make, sidecar: FakeSidecar) -> None:
     assert sidecar.calls == ["/v1/hold", "/v1/release"]
 
 
-async def test_a_sidecar_that_was_to_stay_is_let_go_with_its_session(make: Make, sidecar: FakeSidecar) -> None:
+async def test_the_sidecar_of_a_deleted_session_is_let_go_once(make: Make, sidecar: FakeSidecar) -> None:
     archiver = make()
     key = (SESSION.namespace, SESSION.name)
-    await archiver.abandon(key, HERE)
-    assert sidecar.calls == []  # it was asked for nothing
     await archiver.hold(SESSION, HERE)
-    await archiver.abandon(key, HERE)
+    for _ in range(3):  # its pod is seen to end, step by step
+        await archiver.abandon(key, SESSION, HERE)
     assert sidecar.calls == ["/v1/hold", "/v1/release"]
     assert archiver.attempt(SESSION) == Attempt()
+    await archiver.abandon(key, None, None)
+    await archiver.abandon(
+        key, SESSION, HERE
+    )  # another of that name, whose shell ended before anybody asked to hold it
+    assert sidecar.calls == ["/v1/hold", "/v1/release", "/v1/release"]
 
 
 async def test_what_is_forgotten_begins_anew(make: Make) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from codesessions_crds.credentials import workspace_key
@@ -13,6 +13,9 @@ from codesessions_kube.kinds import CLAIM, CODE_SESSION, ENDPOINT_SLICE, EVENT, 
 from codesessions_kube.store import Key, ObjectStore
 from codesessions_operator import networkpolicies
 from codesessions_operator.apply import Applier
+from codesessions_operator.archiver import Archiver
+from codesessions_operator.decision import NO_ATTEMPT, Attempt
+from codesessions_operator.desired.common import Session
 from codesessions_operator.networkpolicies import NetworkPolicies
 from codesessions_operator.reconcile import LONGEST_RETRY, Reconciler
 from codesessions_operator.trim import trim_claim, trim_pod, trim_session
@@ -36,7 +39,7 @@ class Bench:
         self.now = NOW
         self.reconciler = self.another()
 
-    def another(self) -> Reconciler:
+    def another(self, archiver: Any = None) -> Reconciler:
         """An operator that has just started, with the same caches."""
         return Reconciler(
             self.kube,
@@ -46,6 +49,7 @@ class Bench:
             sessions=self.sessions,
             pods=self.pods,
             claims=self.claims,
+            archiver=cast("Archiver | None", archiver),
             clock=self.clock,
         )
 
@@ -510,3 +514,31 @@ async def test_a_session_of_an_unknown_form_is_logged_and_left_alone(caplog: pyt
 
 async def test_a_key_without_a_session_is_nothing() -> None:
     assert await Bench().turn() is None
+
+
+class Abandoned:
+    """In the archiver's place: what it is told of sessions that are gone."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str | None, str | None]] = []
+
+    def attempt(self, _: object) -> Attempt:
+        return NO_ATTEMPT
+
+    async def abandon(self, _: Key, session: Session | None, address: str | None) -> None:
+        self.told.append((session.uid if session is not None else None, address))
+
+
+async def test_the_pod_of_a_deleted_session_need_not_stay_for_its_transcript() -> None:
+    bench, archiver = Bench(), Abandoned()
+    await bench.make()
+    bench.reconciler = bench.another(archiver)
+    await bench.turn()
+    bench.pod_says({**running(), "podIP": "10.0.0.7"})
+    del bench.kube.objects["CodeSession", "demo", "cs-abc123"]
+    bench.see()
+    await bench.turn()
+    del bench.kube.objects["Pod", "demo", "ws-abc123"]
+    bench.see()
+    await bench.turn()
+    assert archiver.told == [("uid-cs", "10.0.0.7"), (None, None)]
