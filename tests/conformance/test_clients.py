@@ -51,7 +51,7 @@ def node(program: str, terminal: Terminal, steps: list[tuple[str, str]], **query
         env={**os.environ, "TARGET": json.dumps(target), "STEPS": json.dumps(steps)},
         capture_output=True,
         text=True,
-        timeout=40,
+        timeout=120,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -85,7 +85,7 @@ class Screen:
             os.execve(words[0], words, {**os.environ, **environment})  # noqa: S606
         fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
 
-    def until(self, pattern: str, *, seconds: float = 20) -> str:
+    def until(self, pattern: str, *, seconds: float = 60) -> str:
         deadline = time.monotonic() + seconds
         while not re.search(pattern, self.shown, re.DOTALL):
             left = deadline - time.monotonic()
@@ -176,12 +176,12 @@ def test_kubernetes_ws_client(start: Start, channel: Channel, version: str | Non
     client.write_channel(ws_client.RESIZE_CHANNEL, json.dumps({"Width": 100, "Height": 30}))
     shown, steps = "", [("ready> ", SIX), ("six-42\r\nready> ", SIZE), ("30 100\r\nready> ", LEAVE)]
     for seen, typed in steps:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while seen not in shown:
             assert time.monotonic() < deadline, shown
             shown += client.read_stdout(timeout=1)
         client.write_stdin(typed)
-    client.run_forever(timeout=20)
+    client.run_forever(timeout=60)
     assert client.returncode == 7
     assert not client.is_open()
 
@@ -192,7 +192,7 @@ def test_kubernetes_ws_client_takes_a_megabyte_of_bytes(start: Start, channel: C
     client.write_stdin(b"\n")
     shown = b""
     while client.is_open():
-        client.update(timeout=20)
+        client.update(timeout=60)
         shown += client.read_stdout(timeout=0)
     assert shown.count(b"\xff") == 1_000_000
     assert client.returncode == 0
@@ -201,9 +201,9 @@ def test_kubernetes_ws_client_takes_a_megabyte_of_bytes(start: Start, channel: C
 def test_kubernetes_ws_client_can_end_its_typing_in_version_five(start: Start, channel: Channel) -> None:
     terminal = start("stty -echo; echo on; read x; echo got $x; exit 0")
     client = channel(terminal)
-    assert "on" in client.readline_stdout(timeout=20)
+    assert "on" in client.readline_stdout(timeout=60)
     client.close_channel(ws_client.STDIN_CHANNEL)
     client.write_stdin("ignored\n")
     terminal.type("by rest\n")
-    client.run_forever(timeout=20)
+    client.run_forever(timeout=60)
     assert "got by rest" in client.read_all()

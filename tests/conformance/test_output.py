@@ -120,6 +120,6 @@ def test_megabytes_arrive_as_they_were_printed(start: Start, attach: Attach, dia
     viewer = attach(terminal, dialect, after=terminal.begin)
     viewer.until(b"on\r\n")
     viewer.type("\n")
-    shown = viewer.until(b"<end>", seconds=60).partition(b"on\r\n")[2]
+    shown = viewer.until(b"<end>", seconds=120).partition(b"on\r\n")[2]
     expected = "".join(f"{number:06}\r\n" for number in range(1, 400_001)).encode() + b"<end>"
     assert hashlib.sha256(shown).hexdigest() == hashlib.sha256(expected).hexdigest()

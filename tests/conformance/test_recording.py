@@ -21,7 +21,7 @@ def peers() -> None:
 
 
 def records_of(rig: Rig) -> list[Record]:
-    connection = http.client.HTTPConnection("127.0.0.1", rig.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", rig.port, timeout=60)
     try:
         connection.request("GET", "/v1/transcript", headers={"Authorization": f"Bearer {ticket()}"})
         reader = Reader()
@@ -45,7 +45,7 @@ def test_asciinema_player_plays_it_to_the_end(start: Start) -> None:
     records = records_of(terminal.rig)
     recording = Asciicast().feed(records)
     played = subprocess.run(
-        [NODE, CLIENTS / "player.mjs"], input=recording, capture_output=True, timeout=40, check=False
+        [NODE, CLIENTS / "player.mjs"], input=recording, capture_output=True, timeout=120, check=False
     )
     assert played.returncode == 0, played.stderr.decode()
     shown = json.loads(played.stdout.splitlines()[-1])

@@ -71,7 +71,7 @@ def typed(terminal: Terminal, **query: str) -> str:
         env={**os.environ, "TARGET": json.dumps(target), "STEPS": json.dumps(steps)},
         capture_output=True,
         text=True,
-        timeout=40,
+        timeout=120,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 from support.conformance import Loopback, Terminal
 from support.faults import scaled
-from support.sidecar import Rig
+from support.sidecar import Rig, until
 from support.viewer import Viewer
 
 RING = 4 << 20
@@ -23,6 +24,14 @@ def resident_mib(rig: Rig) -> float:
     assert rig.sidecar is not None
     lines = Path(f"/proc/{rig.sidecar.pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
+
+
+def stored(rig: Rig) -> int:
+    """Bytes that the shell has printed, as the sidecar counts them."""
+    text = rig.call("GET", "/metrics")[1]["text"]
+    found = re.search(r"^codesessions_pty_output_bytes_total (\d+)$", text, re.MULTILINE)
+    assert found is not None
+    return int(found[1])
 
 
 class Checker:
@@ -82,6 +91,7 @@ def test_a_flood_through_a_small_ring_with_a_slow_viewer(make: Callable[..., Rig
 
     watching = threading.Thread(target=watch)
     watching.start()
+    until("the viewer is behind", lambda: stored(rig) > 16 * RING, seconds=240)
     try:
         ended, last = False, viewer.seqs[-1]
         while not ended:

@@ -24,13 +24,16 @@ from support.sidecar import Rig, until
 
 KILLS = scaled(20, 200)
 SIZE = KILLS * 1_000_000
+"""Of the burst. It waits where the next kill is overdue; each adds a byte to the file `gate`."""
 BURST = f"""
 stty -opost -echo
 exec python3 -c "
-import hashlib, sys
+import hashlib, os, sys, time
 line = lambda n: (hashlib.sha256(str(n).encode()).hexdigest() + '0123456789abcde\\n').encode()
 out = sys.stdout.buffer
 for block in range({SIZE} // 80 // 1000):
+    while block * 80000 >= {SIZE} * (1 + os.path.getsize('gate')) // {KILLS + 1}:
+        time.sleep(0.001)
     out.write(b''.join(line(n) for n in range(block * 1000, block * 1000 + 1000)))
 out.flush()
 "
@@ -84,13 +87,17 @@ def stored(rig: Rig) -> int:
 @pytest.mark.timeout(1200)
 def test_kills_at_random_moments_of_a_burst_change_no_byte(rig: Rig) -> None:
     rig.start_sidecar()
-    rig.start_launcher("/bin/sh", "-c", BURST)
+    gate = rig.folder / "gate"
+    gate.touch()
+    rig.start_launcher("/bin/sh", "-c", f"cd {rig.folder}; {BURST}")
     reader, chance = Reader(rig), random.Random(7)
     reader.start()
     for number in range(KILLS):
         wanted = SIZE * number // (KILLS + 1) + chance.randrange(100_000)
         until("the burst goes on", lambda wanted=wanted: stored(rig) > wanted)  # type: ignore[misc]
         assert stored(rig) < SIZE, "the kill must fall into the burst"
+        with gate.open("ab") as file:
+            file.write(b"x")
         rig.kill_sidecar()
         rig.start_sidecar()
     reader.join()

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 from support.conformance import Loopback, Terminal
-from support.faults import scaled
+from support.faults import FULL, scaled
 from support.sidecar import Rig, until
 from support.viewer import EXACT, Viewer
 
 STRINGS = scaled(2_000, 10_000)
-SEED = random.SystemRandom().randrange(1 << 32)
+SEED = random.SystemRandom().randrange(1 << 32) if FULL else 20_261_124
+"""In full it is another one each time; what CI has tried is tried again with the same."""
 HELLO = (
     "GET /v1/attach?{query} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n"
@@ -95,7 +96,7 @@ def test_garbage_for_frames_harms_nobody_else(rig: Rig, dice: random.Random) -> 
     witness = Viewer(terminal_of(rig), "codesessions.v1", role="viewer")
     assert rig.sidecar is not None
     for _ in range(STRINGS):
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", rig.port), timeout=10) as connection:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", rig.port), timeout=60) as connection:
             query = dice.choice(QUERIES)
             connection.sendall(HELLO.format(query=query, token=rig.token).encode() + frames(dice))
             if dice.random() < 0.1:
@@ -103,7 +104,7 @@ def test_garbage_for_frames_harms_nobody_else(rig: Rig, dice: random.Random) -> 
                 while connection.recv(65536):
                     pass
     assert rig.sidecar.poll() is None
-    until("all of them have gone", lambda: viewers(rig) == 1, seconds=30)
+    until("all of them have gone", lambda: viewers(rig) == 1, seconds=120)
     assert witness.until_told("hello")["role"] == "viewer"
     (log,) = rig.folder.glob("sidecar-*.log")
     assert '"why":"error"' not in log.read_text()

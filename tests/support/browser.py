@@ -15,6 +15,7 @@ LINES = ".xterm-rows"
 PHONE = {"viewport": {"width": 390, "height": 700}, "has_touch": True, "is_mobile": True, "device_scale_factor": 2}
 
 
+expect.set_options(timeout=60_000)
 _OPTIONS = ["--no-sandbox"]
 _NO_WEBGL = ["--disable-gpu", "--disable-3d-apis"]
 
@@ -46,7 +47,7 @@ class WebTerminal:
     def __init__(self, opened: Browser, url: str, **options: Any) -> None:
         self.context: BrowserContext = opened.new_context(**{"viewport": {"width": 900, "height": 560}, **options})
         self.page: Page = self.context.new_page()
-        self.page.set_default_timeout(15_000)
+        self.page.set_default_timeout(60_000)
         self.complaints: list[str] = []
         self.asked: list[str] = []
         self.page.on("console", lambda message: self._heard(message.type, message.text))
@@ -68,7 +69,7 @@ class WebTerminal:
         self.page.get_by_role("button", name="Open the terminal").click()
         return self
 
-    def state(self, text: str, *, seconds: float = 15) -> None:
+    def state(self, text: str, *, seconds: float = 60) -> None:
         expect(self.page.locator("#state-text")).to_have_text(text, timeout=seconds * 1000)
 
     def type(self, text: str) -> None:
@@ -76,7 +77,7 @@ class WebTerminal:
         self.page.keyboard.type(text)
         self.page.keyboard.press("Enter")
 
-    def shown(self, text: str, *, seconds: float = 15) -> None:
+    def shown(self, text: str, *, seconds: float = 60) -> None:
         """Wait until a text is on the screen."""
         expect(self.page.locator(LINES)).to_contain_text(text, timeout=seconds * 1000)
 
@@ -84,7 +85,7 @@ class WebTerminal:
         found = self.page.locator(f"{LINES} > div").all_inner_texts()
         return [line.replace("\xa0", " ").rstrip() for line in found]
 
-    def until(self, what: str, probe: Any, *, seconds: float = 15) -> Any:
+    def until(self, what: str, probe: Any, *, seconds: float = 60) -> Any:
         """Probe the page until something true comes."""
         deadline = time.monotonic() + seconds
         while not (found := probe()):

@@ -136,7 +136,7 @@ class Site:
                 text=True,
                 timeout=300,
             )
-            runner.wait(20)
+            runner.wait(60)
         finally:
             runner.kill()
             runner.wait()

@@ -62,7 +62,7 @@ class Terminal:
         """For who cannot send the headers: got by them."""
         url = self.url.replace("wss:", "https:", 1) + "/ticket"
         request = urllib.request.Request(url, method="POST", headers=self.headers)  # noqa: S310
-        with urllib.request.urlopen(request, context=self.tls, timeout=20) as response:  # noqa: S310
+        with urllib.request.urlopen(request, context=self.tls, timeout=60) as response:  # noqa: S310
             found: str = json.load(response)["ticket"]
         return found
 
@@ -71,7 +71,7 @@ class Terminal:
         status, answer = self.rest.input(text, input_seq)
         assert status == 200, answer
 
-    def read_until(self, marker: str, *, seconds: float = 20) -> str:
+    def read_until(self, marker: str, *, seconds: float = 60) -> str:
         """Text from where the last call stopped, until `marker`."""
         text, deadline = "", time.monotonic() + seconds
         while marker not in text:
@@ -91,7 +91,7 @@ class Terminal:
                 return found
             found += page["chunks"]
 
-    def until_exit(self, *, seconds: float = 20) -> Object:
+    def until_exit(self, *, seconds: float = 60) -> Object:
         """How the shell ended, once it has."""
         deadline, after = time.monotonic() + seconds, self.begin
         while True:
@@ -151,7 +151,7 @@ def loopback(folder: Path) -> Iterator[Start]:
         home = folder / str(len(rigs))
         home.mkdir()
         environment = {"CODESESSIONS_SPOOL_BYTES": str(SMALL_RING)} if small else {}
-        rig = Rig(home, CODESESSIONS_LINGER_SECONDS="5", PS1="ready> ", **environment)
+        rig = Rig(home, CODESESSIONS_LINGER_SECONDS="60", PS1="ready> ", **environment)
         rigs.append(rig)
         rig.start_sidecar()
         rig.start_launcher(*shell, script)

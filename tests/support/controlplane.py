@@ -34,7 +34,7 @@ AUDIT_POLICY = {
 def free_port() -> int:
     """A TCP port of loopback that nobody uses now, outside the range from which connections get theirs (ip(7))."""
     while True:
-        port = 20000 + secrets.randbelow(12000)
+        port = 20000 + secrets.randbelow(10000)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
@@ -115,14 +115,16 @@ class ControlPlane:
         kubectl = self.kubectl()
         ready = lambda: kubectl.tries("get", "--raw", "/readyz").returncode == 0  # noqa: E731
         wait_until("the API server is not ready", ready, seconds=120, hint=str(self.folder))
-        wait_until("there is no namespace default", lambda: kubectl.get("namespace", "default") is not None, seconds=90)
+        wait_until(
+            "there is no namespace default", lambda: kubectl.get("namespace", "default") is not None, seconds=180
+        )
 
     def stop(self) -> None:
         """The API server first: etcd waits for its clients."""
         for process in reversed(self._processes):
             process.send_signal(signal.SIGTERM)
             try:
-                process.wait(10)
+                process.wait(30)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

@@ -66,18 +66,18 @@ class Peer:
         await self.writer.drain()
 
     async def next(self) -> tuple[int, bytes]:
-        return await asyncio.wait_for(read_frame(self.reader), 5)
+        return await asyncio.wait_for(read_frame(self.reader), 60)
 
     async def closed(self) -> tuple[int, str]:
         """Code and reason of the close frame that comes next, and nothing behind it."""
         kind, payload = await self.next()
         assert kind == CLOSE, (kind, payload[:40])
-        assert await asyncio.wait_for(self.reader.read(), 5) == b""
+        assert await asyncio.wait_for(self.reader.read(), 60) == b""
         return close_of(payload)
 
     async def rest(self) -> bytes:
         try:
-            return await asyncio.wait_for(self.reader.read(), 5)
+            return await asyncio.wait_for(self.reader.read(), 60)
         except OSError:
             return b""
 
@@ -87,7 +87,7 @@ class Peer:
     async def close(self) -> None:
         self.writer.close()
         with contextlib.suppress(OSError, TimeoutError):
-            await asyncio.wait_for(self.writer.wait_closed(), 5)
+            await asyncio.wait_for(self.writer.wait_closed(), 60)
 
 
 async def read_head(reader: asyncio.StreamReader) -> tuple[str, dict[str, str]]:
@@ -127,7 +127,7 @@ class Terminal:
         self.peers.put_nowait(peer)
 
     async def next(self) -> Peer:
-        return await asyncio.wait_for(self.peers.get(), 5)
+        return await asyncio.wait_for(self.peers.get(), 60)
 
     async def stop(self) -> None:
         if self._server is not None:
@@ -166,7 +166,7 @@ class Rig:
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
         lines = [f"{name}: {value}" for name, value in sent.items() if value is not None]
         peer = await self.connect(("\r\n".join([f"GET {path} HTTP/1.1", *lines]) + "\r\n\r\n").encode("latin-1"))
-        first, peer.headers = await asyncio.wait_for(read_head(peer.reader), 10)
+        first, peer.headers = await asyncio.wait_for(read_head(peer.reader), 60)
         peer.status = int(first.split(" ")[1])
         if peer.status == 101:
             assert peer.headers["sec-websocket-accept"] == accept_key(str(sent["Sec-WebSocket-Key"]))

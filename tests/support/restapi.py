@@ -47,7 +47,7 @@ def own_address() -> str:
     return f"127.{random.randint(1, 250)}.{random.randint(0, 250)}.{random.randint(2, 250)}"
 
 
-async def until(what: str, probe: Callable[[], Any], *, seconds: float = 5) -> Any:
+async def until(what: str, probe: Callable[[], Any], *, seconds: float = 60) -> Any:
     """Probe until something true comes, and return it."""
     give_up = asyncio.get_running_loop().time() + seconds
     while not (found := probe()):
@@ -171,7 +171,7 @@ class Rest:
             writer.write(data)
             if end:
                 writer.write_eof()
-            return await asyncio.wait_for(reader.read(), 20)
+            return await asyncio.wait_for(reader.read(), 60)
         finally:
             writer.close()
             with contextlib.suppress(OSError):
@@ -208,7 +208,7 @@ async def serving(
     server.lifespan = config.lifespan_class(config)
     await server.startup()
     try:
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(20)) as http:
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(120)) as http:
             rest = Rest(server, application, kube, sidecar, http)
             rest.key, rest.port = key.text, server.servers[0].sockets[0].getsockname()[1]
             context = application.context

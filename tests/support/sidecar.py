@@ -24,7 +24,7 @@ KEY = bytes(range(32))
 SESSION_ID, SESSION_UID = "cs_test", "uid-1"
 
 
-def until(what: str, probe: Callable[[], Any], *, seconds: float = 10) -> Any:
+def until(what: str, probe: Callable[[], Any], *, seconds: float = 60) -> Any:
     """Probe until something true comes, and return it; AssertionError after `seconds`."""
     deadline = time.monotonic() + seconds
     while not (found := probe()):
@@ -147,7 +147,7 @@ class Rig:
         assert status == 200, answer
         return answer
 
-    def read_until(self, marker: str, after: int = 0, *, seconds: float = 20) -> tuple[str, int]:
+    def read_until(self, marker: str, after: int = 0, *, seconds: float = 60) -> tuple[str, int]:
         """Text from `after` until `marker`, and the number of the last chunk read."""
         text, deadline = "", time.monotonic() + seconds
         while marker not in text:
@@ -157,7 +157,7 @@ class Rig:
                 text, after = text + chunk["text"], chunk["seq"]
         return text, after
 
-    def until_end(self, *, seconds: float = 60) -> dict[str, Any]:
+    def until_end(self, *, seconds: float = 120) -> dict[str, Any]:
         """As `until_exit`, for output of more than one page: only how the shell ended."""
 
         def ending() -> dict[str, Any] | None:
@@ -167,7 +167,7 @@ class Rig:
         found: dict[str, Any] = until("the shell ends", ending, seconds=seconds)
         return found
 
-    def until_exit(self, *, seconds: float = 15) -> dict[str, Any]:
+    def until_exit(self, *, seconds: float = 60) -> dict[str, Any]:
         """The page that says how the shell ended, with all output before it."""
         deadline = time.monotonic() + seconds
         while (page := self.page(0, wait=1))["exit"] is None or (

@@ -92,7 +92,7 @@ class Viewer:
     def _send(self, **message: Any) -> None:
         self._socket.send(json.dumps(message))
 
-    def next(self, *, seconds: float = 20) -> bool:
+    def next(self, *, seconds: float = 60) -> bool:
         """Take one message; False once the connection is closed. Raises TimeoutError."""
         try:
             message = self._socket.recv(timeout=seconds)
@@ -128,7 +128,7 @@ class Viewer:
         else:
             self.told.append(message)
 
-    def until(self, marker: bytes, *, seconds: float = 20) -> bytes:
+    def until(self, marker: bytes, *, seconds: float = 60) -> bytes:
         """Everything shown, once `marker` is in it."""
         deadline, start = time.monotonic() + seconds, 0
         while self.shown.find(marker, start) < 0:
@@ -138,7 +138,7 @@ class Viewer:
             assert self.next(seconds=left), f"closed {self.ended} before {marker!r}: {self.shown[-500:]!r}"
         return bytes(self.shown)
 
-    def until_told(self, kind: str, *, seconds: float = 20) -> Any:
+    def until_told(self, kind: str, *, seconds: float = 60) -> Any:
         """The newest message of this type (`codesessions.v1`), once there is one."""
         deadline = time.monotonic() + seconds
         while True:

@@ -37,7 +37,7 @@ class WebGateway:
 
     def __enter__(self) -> WebGateway:
         self._thread.start()
-        assert self._listening.wait(10)
+        assert self._listening.wait(60)
         labels = {"codesessions.dev/organization": "org_demo"}
         self._put("namespaces", {"metadata": {"name": NAMESPACE, "uid": "n", "labels": labels}})
         self.set_key()
@@ -47,7 +47,7 @@ class WebGateway:
 
     def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(10)
+        self._thread.join(60)
 
     def set_session(self, phase: str, **status: Any) -> None:
         """Its status, as the operator would have written it."""
@@ -76,7 +76,7 @@ class WebGateway:
             done.set()
 
         self._loop.call_soon_threadsafe(put)
-        assert done.wait(5)
+        assert done.wait(60)
 
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()

@@ -3,7 +3,7 @@ import fs from "node:fs";
 
 const { url, headers, ca } = JSON.parse(process.env.TARGET);
 const steps = JSON.parse(process.env.STEPS); // [what must be on the screen, what is typed then]
-setTimeout(() => conversation.fail("it took too long"), 20_000).unref();
+setTimeout(() => conversation.fail("it took too long"), 60_000).unref();
 
 export const conversation = {
   target: { url, options: { headers, perMessageDeflate: false, ...(ca ? { ca: fs.readFileSync(ca) } : {}) } },

@@ -34,4 +34,4 @@ player.addEventListener("ended", async () => {
 setTimeout(() => {
   console.error("it did not end", lines());
   process.exit(1);
-}, 20_000);
+}, 60_000);

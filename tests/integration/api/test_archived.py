@@ -84,7 +84,7 @@ async def test_pages_are_as_the_live_terminal_had_them(rest: Rest, real: RealReg
 
 async def test_a_long_poll_at_the_end_is_answered_at_once(rest: Rest, real: RealRegistry) -> None:
     await store(rest, real, transcript(b"all"))
-    answer = await asyncio.wait_for(rest.call("GET", f"{ONE}/output?afterSeq=1", Prefer="wait=60"), 5)
+    answer = await asyncio.wait_for(rest.call("GET", f"{ONE}/output?afterSeq=1", Prefer="wait=60"), 30)
     assert (answer.json["chunks"], answer.json["exit"]["code"]) == ([], 7)
 
 

@@ -121,7 +121,7 @@ async def outcome(archiver: Archiver, address: str | None = HERE) -> Attempt:
     assert archiver.attempt(SESSION).running
     task = archiver._works[SESSION.namespace, SESSION.name].task
     assert task is not None
-    await asyncio.wait_for(task, 30)
+    await asyncio.wait_for(task, 120)
     return archiver.attempt(SESSION)
 
 
@@ -206,7 +206,7 @@ async def endless(response: web.StreamResponse) -> None:
 
 async def silent(response: web.StreamResponse) -> None:
     await response.write(transcript(b"one", end=False))
-    await asyncio.sleep(30)
+    await asyncio.sleep(300)
 
 
 async def slow(response: web.StreamResponse) -> None:
@@ -236,11 +236,12 @@ async def test_a_hostile_sidecar_gets_nothing_stored(
     sidecar: FakeSidecar,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(calls, "MAX_TRANSCRIPT_BYTES", 4 << 20)
-    monkeypatch.setattr(calls, "SILENCE_SECONDS", 0.3)
-    monkeypatch.setattr(calls, "TRANSCRIPT_SECONDS", 1.5)
-    sidecar.body = body
-    attempt = await outcome(make())
+    with monkeypatch.context() as limits:
+        limits.setattr(calls, "MAX_TRANSCRIPT_BYTES", 4 << 20)
+        limits.setattr(calls, "SILENCE_SECONDS", 0.3)
+        limits.setattr(calls, "TRANSCRIPT_SECONDS", 1.5)
+        sidecar.body = body
+        attempt = await outcome(make())
     assert attempt.reason == "TranscriptUnreadable"
     assert await registry.tags(registry.settings.repository("demo", "cs-abc123")) == []
     sidecar.body = sidecar._good

@@ -12,12 +12,16 @@ from support.sidecar import Rig, ticket
 
 
 def test_the_transcript_of_a_shell_that_has_ended(shell: Callable[..., Rig]) -> None:
-    rig = shell("/bin/sh", "-c", "echo ready; read line; stty size; exit 7")
+    rig = shell(
+        "/bin/sh",
+        "-c",
+        "echo ready; read line; until [ \"$(stty size)\" = '33 111' ]; do sleep 0.01; done; stty size; exit 7",
+    )
     rig.read_until("ready")
     assert rig.call("POST", "/v1/resize", b'{"rows":33,"cols":111}')[0] == 204
     rig.type("go\n")
     page = rig.until_exit()
-    connection = http.client.HTTPConnection("127.0.0.1", rig.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", rig.port, timeout=60)
     connection.request("GET", "/v1/transcript", headers={"Authorization": f"Bearer {ticket()}"})
     response = connection.getresponse()
     assert response.status == 200

@@ -52,7 +52,7 @@ def read(connection: ClientConnection, marker: bytes, head: int = 0) -> bytes:
     """Bytes without each message's head, until `marker` is among them."""
     found = bytearray()
     while marker not in found[-len(marker) - 65536 :]:
-        message = connection.recv(timeout=20)
+        message = connection.recv(timeout=60)
         assert isinstance(message, bytes)
         found += message[head:]
     return bytes(found)
@@ -60,7 +60,7 @@ def read(connection: ClientConnection, marker: bytes, head: int = 0) -> bytes:
 
 def told(connection: ClientConnection, kind: str) -> dict[str, Any]:
     """The next message of this type, past others."""
-    while (message := json.loads(connection.recv(timeout=20)))["type"] != kind:
+    while (message := json.loads(connection.recv(timeout=60)))["type"] != kind:
         pass
     found: dict[str, Any] = message
     return found
@@ -98,24 +98,24 @@ def test_five_viewers_in_five_dialects_see_the_same_and_take_little_memory(shell
     numbers = "".join(f"{number:06}\n" for number in range(1, 200_001)).encode()
     assert shown[12:] == numbers + b"<end>"
     whole = b"on\n" + shown
-    assert [ttyd.recv(timeout=20) for _ in range(2)] == [b"1cs_test", b"2{}"]
+    assert [ttyd.recv(timeout=60) for _ in range(2)] == [b"1cs_test", b"2{}"]
     assert read(ttyd, b"<end>", 1) == whole
     assert read(channel, b"<end>", 1) == whole
     text = ""
-    while (message := json.loads(terminado.recv(timeout=20)))[0] != "disconnect":
+    while (message := json.loads(terminado.recv(timeout=60)))[0] != "disconnect":
         text += message[1] if message[0] == "stdout" else ""
     assert text.encode() == whole
     text = ""
-    while (answer := json.loads(ours.recv(timeout=20)))["type"] != "exit":
+    while (answer := json.loads(ours.recv(timeout=60)))["type"] != "exit":
         text += answer.get("text", "")
     assert text.encode() == whole
     assert answer == {"type": "exit", "code": 7, "signal": None}
-    status = channel.recv(timeout=20)
+    status = channel.recv(timeout=60)
     assert isinstance(status, bytes)
     assert json.loads(status[1:])["details"]["causes"] == [{"reason": "ExitCode", "message": "7"}]
     for connection in (raw, ttyd, channel, terminado, ours):
         with pytest.raises(ConnectionClosed) as closed:
-            connection.recv(timeout=20)
+            connection.recv(timeout=60)
         assert closed.value.rcvd is not None
         assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1000, "exit 7")
     assert resident_mib(rig) <= 30
@@ -141,7 +141,7 @@ def test_who_resumes_after_kills_misses_nothing_and_types_nothing_twice(shell: S
                     rig.kill_sidecar()
                     rig.start_sidecar()
                     deaths += 1
-                message = json.loads(viewer.recv(timeout=20))
+                message = json.loads(viewer.recv(timeout=60))
                 if message["type"] == "typed":
                     assert message["inputSeq"] == answered + 1
                     answered = message["inputSeq"]
@@ -163,7 +163,7 @@ def test_ctrl_c_leaves_little_stale_output_also_for_who_is_slow(
     viewer.send(b"yes 0123456789012345678901234567890123456789012345678901234567890123456789012345678\n")
     begun, count = time.monotonic(), 0
     while time.monotonic() - begun < 1.5:
-        count += len(viewer.recv(timeout=20))
+        count += len(viewer.recv(timeout=60))
         if bytes_per_second is not None:
             ahead = count / bytes_per_second - (time.monotonic() - begun)
             time.sleep(max(0.0, ahead))

@@ -84,7 +84,7 @@ async def test_a_signal_to_stop_answers_what_is_held_and_then_closes(rest: Rest)
     waiting = asyncio.create_task(rest.call("POST", f"{ONE}/input", {"text": "x"}, Prefer="wait=30"))
     await until("it is held", lambda: rest.application.metrics.held._value.get() == 1)
     rest.server.handle_exit(signal.SIGTERM, None)
-    await asyncio.wait_for(rest.server.shutdown(), 5)
+    await asyncio.wait_for(rest.server.shutdown(), 60)
     answer = await waiting
     assert (answer.status, answer.code) == (409, "session_not_running")
     assert answer.headers["connection"] == "close"

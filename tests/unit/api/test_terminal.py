@@ -116,7 +116,7 @@ async def test_a_long_poll_is_answered_when_there_is_output(running: Rest) -> No
     await held.asked.wait()
     assert running.sidecar.calls[-1][2]["wait"] == "60"
     held.go.set()
-    answer = await asyncio.wait_for(waiting, 2)
+    answer = await asyncio.wait_for(waiting, 20)
     assert answer.json["chunks"] == PAGE["chunks"]
     assert answer.headers["preference-applied"] == "wait=60"
 
@@ -134,7 +134,7 @@ async def test_leaving_answers_what_is_held(running: Rest) -> None:
     waiting = asyncio.create_task(running.call("GET", f"{ONE}/output", Prefer="wait=30"))
     await held.asked.wait()
     running.application.leave()
-    assert (await asyncio.wait_for(waiting, 2)).json["chunks"] == []
+    assert (await asyncio.wait_for(waiting, 20)).json["chunks"] == []
     assert (await running.call("GET", "/readyz", check=False)).status == 503
     assert (await running.call("GET", f"{ONE}/output", Prefer="wait=30")).json["chunks"] == []
 
@@ -144,7 +144,7 @@ async def test_leaving_answers_those_who_wait_for_a_start(rest: Rest) -> None:
     waiting = asyncio.create_task(rest.call("POST", f"{ONE}/input", {"text": "x"}, Prefer="wait=30"))
     await until("it is held", lambda: rest.application.metrics.held._value.get() == 1)
     rest.application.leave()
-    assert (await asyncio.wait_for(waiting, 2)).code == "session_not_running"
+    assert (await asyncio.wait_for(waiting, 20)).code == "session_not_running"
 
 
 async def test_a_long_poll_outlives_the_sidecars_restart(running: Rest) -> None:
@@ -154,7 +154,7 @@ async def test_a_long_poll_outlives_the_sidecars_restart(running: Rest) -> None:
     await running.sidecar.stop()
     running.sidecar.answer = running.sidecar._as_usual
     await running.sidecar.start()
-    assert (await asyncio.wait_for(waiting, 5)).json["chunks"] == PAGE["chunks"]
+    assert (await asyncio.wait_for(waiting, 20)).json["chunks"] == PAGE["chunks"]
 
 
 async def test_a_long_poll_learns_that_the_session_ended_meanwhile(running: Rest) -> None:
@@ -164,7 +164,7 @@ async def test_a_long_poll_learns_that_the_session_ended_meanwhile(running: Rest
     await running.call("DELETE", ONE)
     await running.kube.set_status(phase="Completed")
     await running.sidecar.stop()
-    assert (await asyncio.wait_for(waiting, 10)).code == "output_gone"
+    assert (await asyncio.wait_for(waiting, 20)).code == "output_gone"
 
 
 @pytest.mark.parametrize(("body", "status"), [({"text": "x"}, 503), ({"text": "x", "inputSeq": 1}, 200)])

@@ -59,7 +59,7 @@ async def serving(server: Server) -> AsyncIterator[tuple[HttpKubeClient, Configu
     await site.start()
     port = runner.addresses[0][1]
     configuration = Configuration()
-    session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5))
+    session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60))
     try:
         async with HttpKubeClient(f"http://127.0.0.1:{port}", session, Authorization(configuration)) as client:
             yield client, configuration

@@ -49,7 +49,7 @@ class Bench:
         self.kube.feed.put_nowait({"type": kind, "object": item})
 
     async def see(self, name: str, *, there: bool = True) -> None:
-        await self.cache.wait_for("demo", name, lambda found: (found is not None) == there, seconds=5)
+        await self.cache.wait_for("demo", name, lambda found: (found is not None) == there, seconds=60)
         assert (self.cache.get("demo", name) is not None) == there
 
 
@@ -166,7 +166,7 @@ async def test_waiting_wakes_at_the_change_that_is_waited_for() -> None:
     async with bench.running() as cache:
         await cache.synced.wait()
         is_second = lambda found: found is not None and found.get("phase") == 2  # noqa: E731
-        waiting = [asyncio.create_task(cache.wait_for("demo", "a", is_second, seconds=5)) for _ in range(3)]
+        waiting = [asyncio.create_task(cache.wait_for("demo", "a", is_second, seconds=60)) for _ in range(3)]
         bench.send("ADDED", pod("a", 200, phase=1))
         await bench.see("a")
         assert not any(task.done() for task in waiting)

@@ -80,7 +80,7 @@ def test_different_keys_are_worked_on_at_once() -> None:
             await both.wait()
 
         queue = WorkQueue(work)
-        async with working(queue), asyncio.timeout(10):
+        async with working(queue), asyncio.timeout(60):
             queue.add(A)
             queue.add(B)
             await asyncio.sleep(1)

@@ -25,7 +25,7 @@ from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
 
-async def eventually(what: str, probe: Callable[[], Any], *, seconds: float = 5) -> Any:
+async def eventually(what: str, probe: Callable[[], Any], *, seconds: float = 60) -> Any:
     """Probe between turns of the loop until something true comes; AssertionError after `seconds`."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
@@ -123,7 +123,7 @@ class Client:
         self.writer.write(lines.encode() + b"\r\n" + body)
 
     async def answer(self, *, with_body: bool = True) -> Answer:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             head = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
             headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
             body = await self.reader.readexactly(int(headers.get("content-length", 0)) if with_body else 0)
@@ -139,7 +139,7 @@ class Client:
     async def at_end(self) -> bool:
         """Whether the server has hung up, with nothing more to say."""
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 return await self.reader.read(1) == b""
         except ConnectionResetError:
             return True
@@ -164,7 +164,7 @@ class WebSocket:
             await self._read()
 
     async def _read(self) -> bool:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             data = await self._client.reader.read(65536)
         if data:
             self.protocol.receive_data(data)
