@@ -15,8 +15,8 @@ from codesessions_kube.watchcache import WatchCache
 from codesessions_api.pulse import Pulse
 
 _METADATA = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp", "deletionTimestamp")
-_SPEC = ("projectName", "projectDescription", "userId", "state")
-_STATUS = ("phase", "ptyEndpoint", "startedAt", "updatedAt", "exitCode", "transcript")
+_SPEC = ("projectName", "projectDescription", "userId", "state", "ttlSecondsAfterFinished")
+_STATUS = ("phase", "ptyEndpoint", "startedAt", "finishedAt", "updatedAt", "exitCode", "transcript")
 _CONDITIONS = {"Ready", "Archived"}
 
 

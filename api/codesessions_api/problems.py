@@ -14,7 +14,8 @@ MEDIA_TYPE = "application/problem+json"
 _LONGEST_DETAIL = 2000
 _log = logging.getLogger(__name__)
 _QUOTA = re.compile(r"exceeded quota: ([^,]+), requested: (.*), used: (.*), limited: (.*)")
-_COUNTED = {"count/codesessions.codesessions.dev": "sessions", "count/apps.codesessions.dev": "apps"}
+SESSION_COUNT = "count/codesessions.codesessions.dev"
+_COUNTED = {SESSION_COUNT: "sessions", "count/apps.codesessions.dev": "apps"}
 
 
 class Problem(Exception):  # noqa: N818 - the RFC's own word
@@ -111,11 +112,9 @@ def _over_quota(message: str) -> Problem:
         f"{_COUNTED.get(each['resource'], each['resource'])}: {each['used']} of {each['hard']}" for each in limits
     )
     advice = "Make room, or ask who runs the cluster for more."
-    if any(each["resource"] == "count/codesessions.codesessions.dev" for each in limits):
-        advice = (
-            "Sessions that have ended count until their record is deleted. Wait for that, or ask who runs the cluster."
-        )
+    if any(each["resource"] == SESSION_COUNT for each in limits):
+        advice = ""  # `room` knows more
     elif any(each["resource"] == "count/apps.codesessions.dev" for each in limits):
         advice = "Delete an app, or ask who runs the cluster for more."
-    detail = f"The organisation has what its quota {found[1]!r} allows: {told}. {advice}"
+    detail = f"The organisation has what its quota {found[1]!r} allows: {told}. {advice}".rstrip()
     return Problem(403, "quota_exceeded", detail, limits=limits)

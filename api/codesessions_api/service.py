@@ -12,7 +12,7 @@ from codesessions_kube.errors import KubeError, NotFoundError
 from codesessions_kube.kinds import CODE_SESSION
 from codesessions_kube.store import Object
 
-from codesessions_api import views
+from codesessions_api import room, views
 from codesessions_api.auth import Caller
 from codesessions_api.bodies import CreateSession
 from codesessions_api.caches import Caches
@@ -60,11 +60,14 @@ class Service:
                 return None
 
         maker, replayed = Maker(write, read, self.now), False
-        if key is None:
-            made = await maker.fresh(new_session_name)
-        else:
-            parts = ("session", caller.namespace, caller.user_id, key)
-            made, replayed = await maker.once(parts, session_of_key, fingerprint(wanted))
+        try:
+            if key is None:
+                made = await maker.fresh(new_session_name)
+            else:
+                parts = ("session", caller.namespace, caller.user_id, key)
+                made, replayed = await maker.once(parts, session_of_key, fingerprint(wanted))
+        except Problem as problem:
+            raise room.advised(problem, self._caches.sessions.items(caller.namespace)) from problem
         self._caches.sessions.put(made)
         return made, replayed
 

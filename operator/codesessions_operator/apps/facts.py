@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +17,13 @@ Object = dict[str, Any]
 CRASHES = 2
 """After so many ends of its container a pod that is not ready is not waited for any longer."""
 PULL_PATIENCE_SECONDS = 60.0
+LINES = 15
+"""Of a container's last lines, in a message."""
+MISSING_PACKAGE = (
+    "A module is missing: if it is of a package, name that among the project's dependencies (requirements.txt,"
+    " pyproject.toml, package.json) and deploy again."
+)
+_NO_PACKAGE = re.compile(r"ModuleNotFoundError: No module named|Cannot find (module|package)|ERR_MODULE_NOT_FOUND")
 
 
 class Rollout(Enum):
@@ -81,7 +89,15 @@ def last_words(container: Object) -> str:
         why += " (it has to go on running, in the foreground, and to listen on $PORT)"
     if ended.get("reason") not in {None, "Error", "Completed"}:
         why += f", {ended['reason']}"
-    return f"{why}. Its last lines:\n{said}" if said else f"{why}, and it said nothing."
+    if not said:
+        return f"{why}, and it said nothing."
+    advice = f"{MISSING_PACKAGE} " if _NO_PACKAGE.search(said) else ""
+    return f"{why}. {advice}Its last lines:\n{tail(said)}"
+
+
+def tail(said: str, most: int = LINES) -> str:
+    """The last lines, where what went wrong stands: before them a traceback has what nobody reads."""
+    return "\n".join(said.splitlines()[-most:])
 
 
 def _broken(pod: Object, now: datetime) -> tuple[str, str] | None:
@@ -112,7 +128,11 @@ def _why(deployment: Object, pods: Sequence[Object], number: int) -> tuple[str, 
                 return "Unschedulable", f"No node takes the pod: {condition.get('message')}"
     waits = any("running" in (container_of(pod).get("state") or {}) for pod in pods)
     if waits:
-        return "NotReady", f"Revision {number} runs and does not take connections at its port yet."
+        message = (
+            f"Revision {number} runs and does not take connections at its port yet: it has to listen on 0.0.0.0 at"
+            " $PORT, not on 127.0.0.1 or at another port."
+        )
+        return "NotReady", message
     return "RollingOut", f"Revision {number} is being rolled out."
 
 

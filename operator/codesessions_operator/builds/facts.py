@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any
 
+from codesessions_operator.apps.facts import tail
 from codesessions_operator.builds.engine import BuildResult, read_result
 from codesessions_operator.builds.pod import CONTAINER
 from codesessions_operator.facts import CREATE_FAILURES, PULL_FAILURES
@@ -68,9 +70,61 @@ def _failed(ended: Object, status: Object) -> BuildFacts:
     code = int(ended.get("exitCode") or 0)
     if ended.get("reason") == "OOMKilled":
         return BuildFacts(BuildState.FAILED, "OutOfMemory", "The build ran out of memory.")
-    said = str(ended.get("message") or "").strip()
-    words = f" Its last lines:\n{said}" if said else ""
+    said = plain(str(ended.get("message") or ""))
+    words = f" {dockerfile_advice(said)} Its last lines:\n{tail(said)}" if said else " The build's log has more."
     return BuildFacts(BuildState.FAILED, "BuildFailed", f"The build ended with exit code {code}.{words}")
+
+
+_ADVICE: tuple[tuple[str, str], ...] = (
+    (
+        r"certificate signed by unknown authority|failed to verify certificate|CERTIFICATE_VERIFY_FAILED",
+        "The build pod does not trust that certificate: the platform names an authority of its own by the chart's value"
+        " build.caConfigMap.",
+    ),
+    (
+        r"dial tcp|no such host|i/o timeout|connection refused|Temporary failure|Could not resolve|proxyconnect",
+        "The build pod does not reach that host: the platform opens a way out by the chart's values build.env"
+        " (HTTPS_PROXY); take a base image from a registry that it reaches.",
+    ),
+    (
+        r"unauthorized|authentication required|access .* denied|denied:|403 Forbidden",
+        "Base images are pulled without credentials: take one that everybody may pull.",
+    ),
+    (
+        r"manifest unknown|name unknown|not found: manifest|reading manifest",
+        "There is no such base image: check the name and tag after FROM.",
+    ),
+    (
+        r"(COPY|ADD).*(no such file|no items matching|no source files)|copier: (stat|get)",
+        "What COPY and ADD name has to be in the workspace, and not be left out: .dockerignore and .csignore do that,"
+        " and .env, keys, node_modules and virtual environments never come along.",
+    ),
+    (
+        r"[Uu]nknown instruction|parse error|[Ss]yntax error|no FROM|no build stage|file with no instructions",
+        "Correct that line of the Dockerfile.",
+    ),
+    (r"while running runtime|building at STEP \"RUN", "Correct that command, or install before it what it needs."),
+)
+"""What buildah, and what it runs, say of a failure; and what to do. The first that fits."""
+
+
+_NOISE = re.compile(
+    r"^(Trying to pull |Getting image source|Copying (blob|config) |Writing manifest|Storing signatures"
+    r"|time=\"[^\"]*\" level=error msg=\"\+\(UNHANDLED|\[Warning\] one or more build args)"
+)
+_INNARDS = re.compile(r" ?&imagebuilder\.Step\{.*")
+
+
+def plain(said: str) -> str:
+    """The last lines of buildah without its inner life, which has all the environment in it."""
+    lines = [_INNARDS.sub("", line) for line in said.splitlines() if not _NOISE.match(line)]
+    return "\n".join(lines).strip()
+
+
+def dockerfile_advice(said: str) -> str:
+    """What to do about the last lines of a Dockerfile's build."""
+    found = next((advice for pattern, advice in _ADVICE if re.search(pattern, said)), "")
+    return found or "Correct what it complains of, and deploy again; the build's log has all of it."
 
 
 def camel(code: str) -> str:

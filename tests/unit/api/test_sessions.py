@@ -218,7 +218,7 @@ COUNT, APPS = "count/codesessions.codesessions.dev", "count/apps.codesessions.de
 @pytest.mark.parametrize(
     ("limited", "said"),
     [
-        (f"requested: {COUNT}=1, used: {COUNT}=20, limited: {COUNT}=20", "sessions: 20 of 20"),
+        (f"requested: {COUNT}=1, used: {COUNT}=20, limited: {COUNT}=20", "sessions: 20 of 20. None of them has ended."),
         (f"requested: {APPS}=1, used: {APPS}=5, limited: {APPS}=5", "Delete an app"),
         (f"requested: {COUNT}=1,pods=1, used: {COUNT}=20,pods=3, limited: {COUNT}=20,pods=3", "pods: 3 of 3"),
         ("in words nobody knows", "in words nobody knows"),

@@ -46,6 +46,16 @@ def test_a_crash_loop_breaks_a_rollout_with_the_last_lines(container: Any) -> No
     assert facts.message.endswith("boom")
 
 
+def test_of_a_long_traceback_the_end_is_shown_and_a_missing_module_explained() -> None:
+    said = "\n".join([*(f"line {number}" for number in range(99)), "ModuleNotFoundError: No module named 'yaml'"])
+    crashed = {"restartCount": 2, "ready": False, "state": ended(1, said)}
+    message = read_rollout(deployment(2, ready=False), [app_pod(2, crashed)], 2, 1, NOW).message
+    assert message.endswith("No module named 'yaml'")
+    assert "line 98" in message
+    assert "line 80" not in message
+    assert "requirements.txt" in message
+
+
 def test_a_crash_loop_of_another_revision_breaks_nothing() -> None:
     assert read(deployment(2, ready=False), app_pod(1, BACK_OFF))[0] is Rollout.PROGRESSING
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from codesessions_operator.builds.engine import read_result
-from codesessions_operator.builds.facts import BuildState, camel, read_build_pod
+from codesessions_operator.builds.facts import BuildState, camel, dockerfile_advice, read_build_pod
 from support.deploys import DIGEST, ended
 
 RESULT = json.dumps({"imageDigest": DIGEST, "language": "static"})
@@ -49,6 +49,40 @@ def test_what_a_build_pod_says(found: Any, state: BuildState, reason: str) -> No
 
 def test_the_last_lines_of_a_failure_are_in_its_message() -> None:
     assert read_build_pod(pod(ended(2, "make: *** boom"))).message.endswith("make: *** boom")
+
+
+COPPY = """Trying to pull registry.test/base:1...
+Copying blob sha256:3ac0
+STEP 2/3: COPPY a b
+time="2025-02-01T10:00:00Z" level=error msg="+(UNHANDLED LOGLEVEL) &imagebuilder.Step{Env:[]string{\\"A=1\\"}}"
+Error: building at STEP "COPPY ": Build error: Unknown instruction: "COPPY" &imagebuilder.Step{Env:[]string{"A=1"}}
+"""
+
+
+def test_what_buildah_says_is_shown_without_its_innards() -> None:
+    message = read_build_pod(pod(ended(125, COPPY))).message
+    assert message == (
+        "The build ended with exit code 125. Correct that line of the Dockerfile. Its last lines:\n"
+        'STEP 2/3: COPPY a b\nError: building at STEP "COPPY ": Build error: Unknown instruction: "COPPY"'
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "advice"),
+    [
+        (
+            "Error: initializing source docker://x: dial tcp: lookup x: no such host",
+            "build.env",
+        ),
+        ("Error: initializing source docker://x: reading manifest 1 in x: manifest unknown", "after FROM"),
+        ("Error: reading manifest 1 in docker.io/x: unauthorized: authentication required", "everybody may pull"),
+        ('Error: building at STEP "COPY a .": no items matching glob "/app/a" copied', ".dockerignore"),
+        ('Error: building at STEP "RUN ls /x": while running runtime: exit status 2', "Correct that command"),
+        ("make: *** boom", "deploy again"),
+    ],
+)
+def test_a_dockerfile_that_fails_gets_advice(said: str, advice: str) -> None:
+    assert advice in dockerfile_advice(said)
 
 
 def test_a_result_of_strangers_is_taken_as_words() -> None:
