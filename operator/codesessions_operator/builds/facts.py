@@ -82,12 +82,13 @@ _ADVICE: tuple[tuple[str, str], ...] = (
         " build.caConfigMap.",
     ),
     (
-        r"dial tcp|no such host|i/o timeout|connection refused|Temporary failure|Could not resolve|proxyconnect",
+        r"dial tcp|: Forbidden|no such host|i/o timeout|connection refused|Temporary failure|Could not resolve"
+        r"|proxyconnect",
         "The build pod does not reach that host: the platform opens a way out by the chart's values build.env"
         " (HTTPS_PROXY); take a base image from a registry that it reaches.",
     ),
     (
-        r"unauthorized|authentication required|access .* denied|denied:|403 Forbidden",
+        r"unauthorized|authentication required|access .* denied|denied:",
         "Base images are pulled without credentials: take one that everybody may pull.",
     ),
     (
@@ -100,7 +101,7 @@ _ADVICE: tuple[tuple[str, str], ...] = (
         " and .env, keys, node_modules and virtual environments never come along.",
     ),
     (
-        r"[Uu]nknown instruction|parse error|[Ss]yntax error|no FROM|no build stage|file with no instructions",
+        r"[Uu]nknown instruction|parse error|[Ss]yntax error|no FROM|no build stage|no contents in",
         "Correct that line of the Dockerfile.",
     ),
     (r"while running runtime|building at STEP \"RUN", "Correct that command, or install before it what it needs."),

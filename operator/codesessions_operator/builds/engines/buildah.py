@@ -44,7 +44,7 @@ if [ -f {CA_FILE} ]; then set -- "$@" --volume {BUNDLE}:{BUNDLE}:ro; else unset 
 buildah --root {STORE}/storage --runroot /run/storage bud "$@" --iidfile /run/image {APP_DIR}
 buildah --root {STORE}/storage --runroot /run/storage push --quiet "$(cat /run/image)" oci:{OUT}:image
 """
-LARGE, SMALL = ("app", "source", "out", "store", "tmp", "blobs"), ("exchange", "run")
+LARGE, SMALL = ("app", "source", "out", "store", "tmp", "blobs"), ("exchange", "run", "names")
 _SECURITY = {
     **CONFINED,
     "runAsNonRoot": True,
@@ -111,6 +111,7 @@ def _bud(request: BuildRequest, settings: BuildSettings) -> Object:
         {"name": "out", "mountPath": OUT},
         {"name": "store", "mountPath": STORE},
         {"name": "run", "mountPath": "/run"},
+        {"name": "names", "mountPath": "/var/cache/containers"},  # where short names (`FROM python`) are looked up
         {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
         {"name": "blobs", "mountPath": "/var/tmp"},  # noqa: S108
     ]

@@ -75,6 +75,14 @@ def test_the_users_code_reaches_nothing_that_is_trusted_afterwards() -> None:
     assert all(each["readOnly"] for each in build["volumeMounts"])
 
 
+def test_what_buildah_writes_is_mounted_as_its_root_is_read_only() -> None:
+    bud = containers()[1]
+    assert bud["securityContext"]["readOnlyRootFilesystem"]
+    writable = {each["mountPath"] for each in bud["volumeMounts"] if not each.get("readOnly")}
+    # storage(5), and the aliases of short names, without which `FROM python` fails (containers-registries.conf(5))
+    assert {"/run", "/tmp", "/var/tmp", "/var/lib/containers", "/var/cache/containers"} <= writable
+
+
 def test_settings_of_builds_are_arguments_of_the_dockerfile() -> None:
     bud = containers()[1]
     assert env(bud)["HTTPS_PROXY"] == "http://proxy:3128"
