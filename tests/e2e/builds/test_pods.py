@@ -40,9 +40,11 @@ class Builds:
     seconds: float = 0.0
     pods: list[str] = field(default_factory=list)
     engine: Engine = field(default_factory=Layers)
+    organization: str = field(default_factory=lambda: f"builds-test-{secrets.token_hex(3)}")
+    """Its own in each run: what an earlier one has kept, packages too, would be taken."""
 
     def repository(self, name: str) -> str:
-        return self.outside.repository("builds-test", name)
+        return self.outside.repository(self.organization, name)
 
     async def run(self, files: dict[str, str]) -> Any:
         """Build, wait, and return the facts of the pod."""
@@ -87,7 +89,7 @@ class Builds:
         name = f"app-{secrets.token_hex(3)}"
         container = {
             "name": "app",
-            "image": f"{self.settings.pull_prefix}/builds-test/app-1@{digest}",
+            "image": f"{self.settings.pull_prefix}/{self.organization}/app-1@{digest}",
             "ports": [{"containerPort": 8080}],
             "readinessProbe": {"tcpSocket": {"port": 8080}, "periodSeconds": 1},
             "securityContext": _STRICT,
