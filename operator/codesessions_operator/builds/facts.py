@@ -83,7 +83,7 @@ _ADVICE: tuple[tuple[str, str], ...] = (
     ),
     (
         r"dial tcp|: Forbidden|no such host|i/o timeout|connection refused|Temporary failure|Could not resolve"
-        r"|proxyconnect",
+        r"|proxyconnect|pinging container registry",
         "The build pod does not reach that host: the platform opens a way out by the chart's values build.env"
         " (HTTPS_PROXY); take a base image from a registry that it reaches.",
     ),

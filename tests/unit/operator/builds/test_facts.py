@@ -74,6 +74,7 @@ def test_what_buildah_says_is_shown_without_its_innards() -> None:
             "Error: initializing source docker://x: dial tcp: lookup x: no such host",
             "build.env",
         ),
+        ('Error: pinging container registry registry.test: Get "https://registry.test/v2/": Not Found', "build.env"),
         ("Error: initializing source docker://x: reading manifest 1 in x: manifest unknown", "after FROM"),
         ("Error: reading manifest 1 in docker.io/x: unauthorized: authentication required", "everybody may pull"),
         ('Error: building at STEP "COPY a .": no items matching glob "/app/a" copied', ".dockerignore"),
