@@ -62,6 +62,8 @@ async def test_components_killed_while_typing(
                 return typist.typed >= before + 20 and by_rest >= posted + 5
 
             await asyncio.to_thread(until, "typing goes on", goes_on, seconds=120)
+    for component in ("gateway", "api", "operator"):  # also for the tests that come next
+        await asyncio.to_thread(system.wait, f"deployment/codesessions-{component}", "condition=Available", seconds=120)
     typist.stop = True
     await posting
     await typing
