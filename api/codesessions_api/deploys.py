@@ -24,6 +24,7 @@ from codesessions_api import deploy_views
 from codesessions_api.auth import Caller
 from codesessions_api.deploy_caches import DeployCaches
 from codesessions_api.idempotency import Maker
+from codesessions_api.misses import Misses
 from codesessions_api.problems import Problem, of_kube, try_again
 from codesessions_api.trace import current
 
@@ -40,6 +41,7 @@ class Deploys:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.caches, self._client, self._configured, self._now = caches, client, configured, now
+        self._misses = Misses()
 
     async def deploy(self, caller: Caller, session: Object, key: str | None) -> tuple[Object, Object, bool]:
         """A Build of a session's files, and the App it is for. The same `key` within 24 hours: the same Build, True."""
@@ -115,7 +117,7 @@ class Deploys:
     async def app(self, caller: Caller, identity: str) -> Object:
         """An App, 404 without it."""
         name = name_of_app(identity)
-        found = await self._read(APP, self.caches.apps, caller.namespace, name) if name else None
+        found = await self._find(APP, self.caches.apps, caller.namespace, name) if name else None
         if found is None:
             raise Problem(404, "app_not_found", f"There is no app {identity[:64]!r}.")
         return found
@@ -123,7 +125,7 @@ class Deploys:
     async def build(self, caller: Caller, identity: str) -> Object:
         """A Build, 404 without it."""
         name = name_of_build(identity)
-        found = await self._read(BUILD, self.caches.builds, caller.namespace, name) if name else None
+        found = await self._find(BUILD, self.caches.builds, caller.namespace, name) if name else None
         if found is None:
             raise Problem(404, "build_not_found", f"There is no build {identity[:64]!r}.")
         return found
@@ -179,6 +181,15 @@ class Deploys:
             raise of_kube(error) from error
         cache.put(changed)
         return changed
+
+    async def _find(self, kind: Kind, cache: WatchCache, namespace: str, name: str) -> Object | None:
+        """What a caller names, who may name what never was."""
+        if cache.get(namespace, name) is None and not self._misses.may_ask(namespace, name):
+            return None
+        found = await self._read(kind, cache, namespace, name)
+        if found is None:
+            self._misses.missed(namespace, name)
+        return found
 
     async def _read(self, kind: Kind, cache: WatchCache, namespace: str, name: str) -> Object | None:
         """From the cache, or, as another replica may have made it a moment ago, from the API server."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -17,13 +16,12 @@ from codesessions_api.auth import Caller
 from codesessions_api.bodies import CreateSession
 from codesessions_api.caches import Caches
 from codesessions_api.idempotency import Maker, fingerprint
+from codesessions_api.misses import Misses
 from codesessions_api.problems import Problem, not_found, of_kube, try_again
 from codesessions_api.trace import current
 
 START_TIMEOUT_SECONDS = 600
 """Many sessions made at once wait for one another's volumes and image pulls; a caller's patience is its own affair."""
-MISS_SECONDS = 1.0
-_MISSES_KEPT = 10_000
 
 
 class Service:
@@ -33,7 +31,7 @@ class Service:
         self, client: KubeClient, caches: Caches, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
         self._client, self._caches, self.now = client, caches, now
-        self._misses: dict[tuple[str, str], float] = {}
+        self._misses = Misses()
 
     async def create(self, caller: Caller, wanted: CreateSession, key: str | None = None) -> tuple[Object, bool]:
         """Write a new session, as nothing but a resource; the operator does the rest.
@@ -84,17 +82,13 @@ class Service:
         return found
 
     async def _ask(self, namespace: str, name: str) -> Object | None:
-        """Another replica may have made it a moment ago: ask the API server, once a second at most for one name."""
-        key, now = (namespace, name), time.monotonic()
-        if now - self._misses.get(key, float("-inf")) < MISS_SECONDS:
+        """Another replica may have made it a moment ago."""
+        if not self._misses.may_ask(namespace, name):
             return None
-        while len(self._misses) >= _MISSES_KEPT:
-            del self._misses[next(iter(self._misses))]
         try:
             found = await self._client.get(CODE_SESSION, namespace, name)
         except NotFoundError:
-            self._misses.pop(key, None)
-            self._misses[key] = now
+            self._misses.missed(namespace, name)
             return None
         except KubeError as error:
             raise of_kube(error) from error
