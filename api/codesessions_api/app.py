@@ -23,6 +23,7 @@ from codesessions_api import (
     deploy_routes,
     openapi,
     recording_routes,
+    reference,
     session_routes,
     terminal_routes,
 )
@@ -72,7 +73,7 @@ class Application:
         self.context: Context | None = None
         self.metrics = Metrics()
         self.web = FastAPI(
-            title="Code Sessions", lifespan=self._life, docs_url="/docs", redoc_url=None, redirect_slashes=False
+            title="Code Sessions", lifespan=self._life, docs_url=None, redoc_url=None, redirect_slashes=False
         )
         self.web.openapi = openapi.document  # type: ignore[method-assign]
         _handle_problems(self.web)
@@ -134,6 +135,10 @@ class Application:
             if self._ready:
                 return Response("ok\n", media_type="text/plain")
             return answer(request, try_again(503, "not_ready", "The caches are not filled yet, or this is the end."))
+
+        @self.web.get("/docs", include_in_schema=False)
+        async def docs() -> Response:
+            return Response(reference.page(), headers=reference.HEADERS, media_type="text/html")
 
         @self.web.get("/metrics", include_in_schema=False)
         async def show() -> Response:
