@@ -15,6 +15,8 @@ from codesessions_api.trace import current
 
 MAX_HEAD = 16 << 10
 MAX_PARAMETERS = 32
+MAX_PASSED = 4 << 10
+"""Bytes of a query, and of subprotocols, that are passed on: a sidecar takes lines of 8 KiB."""
 TICKET = "ticket.codesessions.dev."
 """A subprotocol that starts so carries a ticket, as browsers can send no header; it is never chosen."""
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -74,7 +76,7 @@ class Handshake:
         return self.headers["sec-websocket-key"]
 
     def check(self) -> None:
-        """Raises Problem 400, 405 or 426 for what is no proper request for a WebSocket."""
+        """Raises Problem 400, 405, 426 or 431 for what is no proper request for a WebSocket."""
         if self.method != "GET":
             raise Problem(405, "method_not_allowed", "Use GET.", headers={"Allow": "GET"})
         if not self.wants_websocket:
@@ -85,6 +87,8 @@ class Handshake:
             raise Problem(426, "upgrade_required", "Use version 13 of the WebSocket protocol.", headers=headers)
         if _KEY.fullmatch(self.headers.get("sec-websocket-key", "")) is None:
             raise Problem(400, "bad_request", "Sec-WebSocket-Key must be 16 bytes in base64.")
+        if sum(map(len, self.protocols)) > MAX_PASSED:
+            raise Problem(431, "headers_too_large", f"Subprotocols must be at most {MAX_PASSED} bytes.")
 
     @property
     def session(self) -> str | None:
@@ -103,6 +107,8 @@ class Handshake:
             if name in found:
                 raise bad_parameter(name[:64], "must be given once")
             found[name] = value
+        if len(urlencode(found)) > MAX_PASSED:
+            raise bad_parameter("the query", f"must be at most {MAX_PASSED} bytes")
         after = found.get("afterSeq", "0")
         if not (after.isascii() and after.isdigit() and len(after) < 20 and int(after) <= MAX_SEQ):
             raise bad_parameter("afterSeq", f"must be a whole number from 0 to {MAX_SEQ}")

@@ -126,6 +126,7 @@ def test_subprotocols_and_tickets_are_told_apart() -> None:
         ({"sec_websocket_key": None}, 400),
         ({"sec_websocket_key": "short"}, 400),
         ({"sec_websocket_key": KEY + "\n"}, 400),
+        ({"sec_websocket_protocol": "tty, " + "a" * handshake.MAX_PASSED}, 431),
     ],
 )
 def test_an_improper_handshake_is_refused(changes: dict[str, str | None], status: int) -> None:
@@ -138,7 +139,13 @@ def test_a_proper_one_passes() -> None:
     shake(connection="Upgrade", upgrade="WebSocket").check()
 
 
-@pytest.mark.parametrize("query", ["afterSeq=-1", "afterSeq=", "afterSeq=1&afterSeq=2", "a=1&a=2", "&".join("x" * 40)])
+@pytest.mark.parametrize(
+    "query",
+    [
+        *("afterSeq=-1", "afterSeq=", "afterSeq=1&afterSeq=2", "a=1&a=2", "&".join("x" * 40)),
+        *("a=" + "x" * handshake.MAX_PASSED, "a=" + "!" * (handshake.MAX_PASSED // 2)),  # "!" becomes "%21"
+    ],
+)
 def test_a_query_that_is_sure_to_be_refused_is(query: str) -> None:
     found = shake(query=query if "&x" not in query else "&".join(f"a{number}=" for number in range(40)))
     with pytest.raises(Problem) as caught:
