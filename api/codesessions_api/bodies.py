@@ -30,6 +30,9 @@ def _whole(text: str) -> str:
 
 Text = Annotated[str, AfterValidator(_whole)]
 
+NO_CONTROL = r"^[^\x00-\x1f\x7f-\x9f]*$"
+"""What `kubectl get` and logs show must not move a terminal."""
+
 
 class Body(BaseModel):
     """A request body: unknown fields are refused, so that a misspelt one is noticed."""
@@ -45,7 +48,12 @@ class CreateSession(Body):
 
     max_bytes: ClassVar[int] = 64 << 10  # 4,224 characters at up to 12 bytes each (\ud83d\ude00)
 
-    project_name: Text = Field(min_length=1, max_length=128, description="Name of the project, for people.")
+    project_name: Text = Field(
+        min_length=1,
+        max_length=128,
+        pattern=NO_CONTROL,
+        description="Name of the project, for people; one line without control characters.",
+    )
     project_description: Text = Field(max_length=4096, description="What the project is about, for people.")
 
 

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from codesessions_crds.meta import Condition
+
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+
+
+def readable(text: str) -> str:
+    """A message without control characters but line feeds: a workspace or a build may have put in what moves the
+    terminal of whoever reads it.
+    """
+    return _CONTROL.sub("\ufffd", text.replace("\t", " ").replace("\r\n", "\n"))
 
 
 def find_condition(conditions: Sequence[Condition] | None, type: str) -> Condition | None:
@@ -30,7 +40,7 @@ def with_condition(
         type=type,
         status=text,
         reason=reason,
-        message=message,
+        message=readable(message),
         observed_generation=generation,
         last_transition_time=moved,
     )

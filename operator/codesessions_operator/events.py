@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from codesessions_crds.conditions import readable
 from codesessions_crds.names import API_VERSION, OPERATOR_MANAGER, random_text
 from codesessions_kube.client import KubeClient
 from codesessions_kube.errors import KubeError
@@ -40,7 +41,7 @@ async def record_about(
         },
         "type": "Warning" if warning else "Normal",
         "reason": reason,
-        "message": message[:1024],
+        "message": readable(message)[:1024],
         "source": {"component": OPERATOR_MANAGER},
         "reportingComponent": OPERATOR_MANAGER,
         "reportingInstance": OPERATOR_MANAGER,

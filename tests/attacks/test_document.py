@@ -49,8 +49,9 @@ def test_the_api_keeps_to_its_document_whatever_comes(
             f"--header=X-API-Key: {green.access.api_key}",
             f"--tls-verify={green.access.ca}",
             "--checks=all",
-            # Ingress controllers answer 400 to methods they do not know; that ours is 405 is a unit test's.
-            "--exclude-checks=unsupported_method",
+            # Ingress controllers answer 400 to methods they do not know; that ours is 405 is a unit test's. And a
+            # session that was deleted can be read still: it is completed, and its record stays.
+            "--exclude-checks=unsupported_method,use_after_free",
             f"--phases=examples,coverage,fuzzing{',stateful' if FULL else ''}",
             f"--max-examples={40 if FULL else 4}",
             "--seed=1",

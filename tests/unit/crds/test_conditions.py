@@ -32,6 +32,12 @@ def test_unknown_is_a_status_of_its_own() -> None:
     assert (found.status, found.last_transition_time) == ("Unknown", "t2")
 
 
+def test_a_message_moves_nobodys_terminal() -> None:
+    said = "ended: \x1b]0;mine\x07\x9b2J\r\n\ttwo\r\x00"
+    (found,) = with_condition([], type="Ready", status=False, reason="R", message=said, generation=1, now="t1")
+    assert found.message == "ended: \ufffd]0;mine\ufffd\ufffd2J\n two\ufffd\ufffd"
+
+
 def test_other_conditions_stay() -> None:
     other = Condition(type="Other", status="True", reason="R", last_transition_time="t0")
     assert turn([other], True, 1)[0] == other
