@@ -25,8 +25,10 @@ IMAGE = "registry.invalid/nobody/nothing@sha256:" + "0" * 64
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything below this folder needs the cluster."""
-    mark(items, FOLDER)
+    """Everything below this folder needs the cluster, and has the time that one may take on a crowded machine."""
+    for item in mark(items, FOLDER):
+        if item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(900))
 
 
 def apikey(key: NewKey, scopes: list[str], **spec: Any) -> dict[str, Any]:
@@ -75,6 +77,8 @@ def organization(access: Access, name: str) -> Organization:
         revoked.text,
     )
     until("the key is known", lambda: found.client.call("GET", BASE)[0] == 200, every=0.2)
+    others = [Client(replace(access, api_key=key)) for key in found.alone.values()]
+    until("the others are known", lambda: all(each.call("GET", BASE)[0] != 401 for each in others), every=0.2)
     return found
 
 
@@ -90,7 +94,7 @@ def organizations(access: Access, _nothing_is_left: None) -> Iterator[tuple[Orga
 def _nothing_is_left(access: Access) -> None:
     """Namespaces of a run before, which may be going still."""
     kubectl = Kubectl(access.kubeconfig, "default")
-    kubectl("delete", "namespace", "--ignore-not-found", "--timeout=110s", RED, BLUE, GREEN)
+    kubectl("delete", "namespace", "--ignore-not-found", "--timeout=600s", RED, BLUE, GREEN)
 
 
 @pytest.fixture(scope="session")

@@ -34,7 +34,7 @@ def green(access: Access) -> Iterator[Organization]:
         kubectl("delete", "namespace", "--ignore-not-found", "--wait=false", GREEN)
 
 
-@pytest.mark.timeout(1800 if FULL else 300)
+@pytest.mark.timeout(1800 if FULL else 900)
 def test_the_api_keeps_to_its_document_whatever_comes(
     access: Access, green: Organization, victim: Session, tmp_path: Path
 ) -> None:

@@ -59,7 +59,7 @@ def operations(document: Object) -> Iterator[Operation]:
 @pytest.fixture(scope="module")
 def document(red: Organization) -> Object:
     tls = ssl.create_default_context(cafile=str(red.access.ca))
-    with urllib.request.urlopen(f"{red.access.url}/openapi.json", context=tls, timeout=20) as answer:  # noqa: S310
+    with urllib.request.urlopen(f"{red.access.url}/openapi.json", context=tls, timeout=60) as answer:  # noqa: S310
         found: Object = json.load(answer)
     return found
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from attacks.conftest import BLUE, RED, Organization, lives
 from support.kubectl import Kubectl
-from support.session import Session
+from support.session import Session, until
 
 SYSTEM = "codesessions-system"
 Right = tuple[str, str]
@@ -26,7 +26,10 @@ def editor(blue: Organization, tmp_path_factory: pytest.TempPathFactory) -> Kube
     config["users"] = [{"name": config["contexts"][0]["context"]["user"], "user": {"token": token}}]
     target = tmp_path_factory.mktemp("editor") / "kubeconfig"
     target.write_text(json.dumps(config))
-    return Kubectl(target, BLUE)
+    found = Kubectl(target, BLUE)
+    what = ("auth", "can-i", "create", "codesessions.codesessions.dev")
+    until("the API server has heard of the role", lambda: found.tries(*what).returncode == 0)
+    return found
 
 
 def allowed(kubectl: Kubectl, user: str, namespace: str, *asked: Right) -> list[Right]:

@@ -82,9 +82,10 @@ async def test_a_ticket_is_good_for_its_session_alone(
 
 async def test_a_ticket_can_be_used_again_only_while_it_lasts(red: Organization, victim: Session) -> None:
     key = key_of(red, victim)
-    ticket = mint_ticket(key, ticket_of(victim, expires=int(time.time()) + 5))
+    expires = int(time.time()) + 10
+    ticket = mint_ticket(key, ticket_of(victim, expires=expires))
     assert not await refused(red, victim, ticket)
-    await asyncio.sleep(6)
+    await asyncio.sleep(expires + 1 - time.time())
     assert await refused(red, victim, ticket)
 
 
@@ -98,7 +99,7 @@ async def test_a_ticket_does_not_give_what_it_does_not_say(red: Organization, vi
     marker = f"typed-{time.monotonic_ns()}"
     async with await attach(red.access, endpoint(victim), OURS, OFFER + ticket, key="") as socket:
         await socket.send(json.dumps({"type": "input", "text": f"echo {marker}\n"}))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while json.loads(await socket.recv())["type"] != "error":
                 pass
     assert marker not in victim.run("true")
@@ -110,7 +111,7 @@ async def test_a_ticket_does_not_give_what_it_does_not_say(red: Organization, vi
 async def test_another_sites_page_opens_nothing(red: Organization, victim: Session, origin: str) -> None:
     async with await attach(red.access, endpoint(victim), headers={"Origin": origin}) as socket:
         with pytest.raises(ConnectionClosed) as caught:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 await socket.recv()
     assert caught.value.rcvd is not None
     assert caught.value.rcvd.code == 4403
@@ -151,14 +152,14 @@ async def test_a_frame_that_says_it_is_endless_ends_the_connection(red: Organiza
     heads = [struct.pack(">BBQ", 0x82, 0xFF, 1 << 62), struct.pack(">BBQ", 0x82, 0xFF, (1 << 20) + 1)]
     for head in [*heads, bytes([0x82, 0x01, 0x41]), bytes([0xF2, 0x81])]:
         reader, writer = await open_raw(red, f"X-API-Key: {red.access.api_key}", path=path)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101")
             writer.write(head + bytes(8))
             seen = await reader.read()  # to the end
         assert b"\x03\xf1" in seen or b"\x03\xea" in seen  # 1009, 1002
         await hang_up(writer)
     reader, writer = await open_raw(red, f"X-API-Key: {red.access.api_key}", path=path)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await reader.readuntil(b"\r\n\r\n")
         for number in range(18):  # just over 1 MiB, so that nothing is on its way when it ends
             writer.write(struct.pack(">BBH", 0x02 if number == 0 else 0x00, 0xFE, 60_000) + bytes(60_004))
@@ -181,7 +182,7 @@ async def test_heads_that_never_end_keep_nobody_out(red: Organization, victim: S
             for _, writer in started:
                 writer.write(b"a")
             async with await attach(red.access, endpoint(victim), OURS) as socket:
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(60):
                     assert json.loads(await socket.recv())["type"] == "hello"
             assert (await asyncio.to_thread(red.client.call, "GET", victim.path))[0] == 200
     finally:
@@ -205,7 +206,7 @@ async def test_nothing_is_smuggled_without_a_key(
     red: Organization, victim: Session, path: str, more: tuple[str, ...]
 ) -> None:
     reader, writer = await open_raw(red, *more, path=path.format(id=victim.id))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         answer = await reader.readline()
     await hang_up(writer)
     assert answer.split(b" ")[1] in {b"400", b"401", b"403", b"404", b"422"}, answer
@@ -214,7 +215,7 @@ async def test_nothing_is_smuggled_without_a_key(
 @pytest.mark.parametrize("path", ["/metrics", "/readyz/../metrics", "/%6detrics", "/cs_x/../metrics", "//metrics"])
 async def test_figures_are_not_public(red: Organization, path: str) -> None:
     reader, writer = await open_raw(red, path=path)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         answer = await reader.readline()
     await hang_up(writer)
     assert answer.split(b" ")[1] not in {b"200", b"500", b"502"}, answer

@@ -10,7 +10,7 @@ from attacks.conftest import Organization, lives
 from support.session import Object, Session, Sessions, until
 
 
-def python(session: Session, program: str, *, seconds: float = 90) -> str:
+def python(session: Session, program: str, *, seconds: float = 240) -> str:
     """Run a program in the workspace."""
     text = base64.b64encode(program.encode()).decode()
     return session.run(f"echo {text} | base64 -d >/tmp/attack.py; python3 /tmp/attack.py", seconds=seconds)
@@ -161,7 +161,7 @@ def test_a_flood_of_output_costs_old_output_and_nothing_else(
                 return False  # it goes on, faster than this reads
         return "flooded" in text
 
-    until("the flood is over", over, seconds=90)
+    until("the flood is over", over, seconds=240)
     lives(hostile)
 
 
@@ -192,5 +192,5 @@ def test_a_full_disk_is_its_own_pods_end(blue: Organization, filler: Session, vi
         found = blue.kubectl.get("codesession", filler.name) or {}
         return bool(found["status"].get("restarts"))
 
-    until("the pod is evicted and replaced", replaced, seconds=150, every=1)
+    until("the pod is evicted and replaced", replaced, seconds=400, every=1)
     lives(victim)

@@ -22,7 +22,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Everything below this folder needs the cluster, and has the time that one may take on a crowded machine."""
     for item in mark(items, FOLDER):
         if item.get_closest_marker("timeout") is None:
-            item.add_marker(pytest.mark.timeout(400))
+            item.add_marker(pytest.mark.timeout(900))
         own = OWN.intersection(getattr(item, "fixturenames", ()))
         item.add_marker(pytest.mark.xdist_group("own" if own else "cluster"))
     items.sort(key=lambda item: item.path == LAST)  # it looks at what all others have left in the logs

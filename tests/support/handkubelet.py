@@ -88,17 +88,24 @@ class HandSession:
         self._kubectl(*words, json.dumps({"status": status}))
 
     def is_gone(self) -> None:
-        """The kubelet has ended the pod."""
-        self._kubectl("delete", "pod", self.pod_name, "--force", "--grace-period=0", "--wait=false")
+        """The kubelet has ended the pod, unless it is gone already: one whose phase says so needs no kubelet."""
+        words = ("--force", "--grace-period=0", "--wait=false", "--ignore-not-found")
+        self._kubectl("delete", "pod", self.pod_name, *words)
 
-    def until_phase(self, phase: str, reason: str = "", *, seconds: float = 30) -> Object:
-        """Wait for a phase and a reason of Ready; returns that condition."""
+    def is_leaving(self) -> bool:
+        """Whether the pod is being deleted, or gone."""
+        found = self.pod()
+        return found is None or "deletionTimestamp" in found["metadata"]
+
+    def until_phase(self, phase: str, reason: str = "", *, pod: str = "", seconds: float = 120) -> Object:
+        """Wait for a phase and a reason of Ready, with a pod of this uid if one is given; returns that condition."""
 
         def probe() -> Object | None:
             resource = self.resource()
             condition = ready(resource)
-            matches = (resource.get("status") or {}).get("phase") == phase and reason in {"", condition.get("reason")}
-            return condition if matches else None
+            status = resource.get("status") or {}
+            matches = status.get("phase") == phase and reason in {"", condition.get("reason")}
+            return condition if matches and pod in {"", (status.get("pod") or {}).get("uid")} else None
 
         try:
             found: Object = until(f"{self.name} is {phase} {reason}", probe, seconds=seconds)
@@ -111,7 +118,7 @@ class HandSession:
         uid = self.until_pod()
         self.bind()
         self.says(running())
-        self.until_phase("Running", "Running")
+        self.until_phase("Running", "Running", pod=uid)
         return uid
 
     def events(self) -> list[str]:

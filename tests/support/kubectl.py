@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from codesessions_dev.layout import tool
 from codesessions_dev.shell import run
+
+BUSY = (
+    *("etcdserver: ", "context deadline exceeded", "Client.Timeout", "TLS handshake timeout", "i/o timeout"),
+    *("(ServiceUnavailable)", "(Timeout)", "(TooManyRequests)", "connection reset by peer", "unexpected EOF"),
+)
+"""What says that another try may do."""
 
 
 @dataclass(frozen=True)
@@ -30,20 +37,45 @@ class Kubectl:
         """Run it, whatever comes of it."""
         return run(self._argv(words), stdin=stdin, check=False)
 
+    def patiently(self, *words: str, stdin: str | None = None) -> str:
+        """As a call, of what may be done twice: again for a minute while the API server, or its etcd, is too busy."""
+        deadline = time.monotonic() + 60
+        while True:
+            answer = self.tries(*words, stdin=stdin)
+            if answer.returncode == 0:
+                return answer.stdout
+            busy = any(each in answer.stderr for each in BUSY)
+            if not busy or time.monotonic() > deadline:
+                raise AssertionError(f"kubectl {' '.join(words)}: {answer.stderr}")
+            time.sleep(1)
+
     def apply(self, *objects: dict[str, Any]) -> None:
-        self("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)}))
+        items = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
+        self.patiently("apply", "-f", "-", stdin=json.dumps(items))
+
+    def refusal(self, body: dict[str, Any]) -> str:
+        """Why the API server would not take an object (dry run); empty if it would."""
+        answer = self.tries("create", "--dry-run=server", "-f", "-", stdin=json.dumps(body))
+        return answer.stderr if answer.returncode else ""
 
     def get(self, kind: str, name: str) -> dict[str, Any] | None:
         """One object, or None if there is none."""
-        answer = self.tries("get", kind, name, "-o", "json", "--ignore-not-found")
-        if answer.returncode != 0:
-            raise AssertionError(answer.stderr)
-        found: dict[str, Any] | None = json.loads(answer.stdout) if answer.stdout.strip() else None
+        answer = self.patiently("get", kind, name, "-o", "json", "--ignore-not-found")
+        found: dict[str, Any] | None = json.loads(answer) if answer.strip() else None
         return found
 
     def list(self, kind: str, *words: str) -> list[dict[str, Any]]:
-        items: list[dict[str, Any]] = json.loads(self("get", kind, "-o", "json", *words))["items"]
+        items: list[dict[str, Any]] = json.loads(self.patiently("get", kind, "-o", "json", *words))["items"]
         return items
+
+    def ready_pods(self, *words: str) -> set[str]:
+        """The uids of those that are Ready and not on their way out."""
+        return {
+            pod["metadata"]["uid"]
+            for pod in self.list("pods", *words)
+            if "deletionTimestamp" not in pod["metadata"]
+            and ("Ready", "True") in {(each["type"], each["status"]) for each in pod["status"].get("conditions") or ()}
+        }
 
     def wait(self, what: str, condition: str, *, seconds: int = 120) -> None:
         """`kubectl wait --for=CONDITION WHAT`; DevError if it does not come."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from typing import Any
@@ -80,7 +81,7 @@ class Session:
         self.seqs += [chunk["seq"] for chunk in answer["chunks"]]
         self.seen = answer["chunks"][-1]["seq"] if answer["chunks"] else self.seen
 
-    def read_until(self, marker: str, *, seconds: float = 120) -> str:
+    def read_until(self, marker: str, *, seconds: float = 240) -> str:
         """Read on until `marker` was seen; returns all that came meanwhile."""
         text, deadline = "", time.monotonic() + seconds
         while marker not in text:
@@ -91,7 +92,7 @@ class Session:
             text += "".join(chunk["text"] for chunk in self.page()["chunks"])
         return text
 
-    def run_out(self, *markers: str, seconds: float = 120) -> str:
+    def run_out(self, *markers: str, seconds: float = 240) -> str:
         """Read on until every marker was seen; returns all that came meanwhile."""
         text, deadline = "", time.monotonic() + seconds
         while not all(marker in text for marker in markers):
@@ -99,32 +100,48 @@ class Session:
             text += "".join(chunk["text"] for chunk in self.page()["chunks"])
         return text
 
-    def run(self, command: str, *, seconds: float = 120) -> str:
+    def run(self, command: str, *, seconds: float = 240) -> str:
         """Type a command and return what it printed."""
         token = f"{time.monotonic_ns():x}"
         self.type(f"echo be''gin{token}; {command}; echo e''nd{token}\n")
         text = self.read_until(f"end{token}", seconds=seconds)
         return text.partition(f"begin{token}")[2].partition(f"end{token}")[0].replace("\r\n", "\n").strip("\n")
 
-    def until_phase(self, *phases: str, seconds: float = 120) -> Object:
+    def until_phase(self, *phases: str, seconds: float = 240) -> Object:
         """Wait for a status of the REST API; returns the session."""
+        seen: Object = {}
 
-        def probe() -> Object | None:
-            found = self.get()
-            return found if found["status"] in phases else None
+        def probe() -> bool:
+            seen.update(self.get())
+            return seen["status"] in phases
 
-        result: Object = until(f"{self.id} is {' or '.join(phases)}", probe, seconds=seconds)
-        return result
+        until(lambda: f"{self.id} is {' or '.join(phases)}; it is {json.dumps(seen)}", probe, seconds=seconds)
+        return seen
 
-    def until_reason(self, *reasons: str, seconds: float = 120) -> Object:
-        """Wait for a reason of the Ready condition; returns the condition."""
+    def until_known(self, *, seconds: float = 120) -> None:
+        """Wait until the REST API has heard of all that kubectl shows: which pod is the session's, for one."""
+        seen: list[Object] = []
 
-        def probe() -> Object | None:
-            condition = ready(self._kubectl.get("codesession", self.name))
-            return condition if condition.get("reason") in reasons else None
+        def probe() -> bool:
+            resource, found = self.resource(), self.get()
+            condition, status = ready(resource), resource.get("status") or {}
+            told = {"reason": condition.get("reason"), "message": condition.get("message")}
+            seen[:] = [told | {"updatedAt": status.get("updatedAt")}, found]
+            return seen[0].items() <= found.items()
 
-        result: Object = until(f"{self.name} has reason {' or '.join(reasons)}", probe, seconds=seconds)
-        return result
+        until(lambda: f"the API shows of {self.id} what kubectl does: {json.dumps(seen)}", probe, seconds=seconds)
+
+    def until_reason(self, *reasons: str, seconds: float = 240) -> Object:
+        """Wait for a reason of the Ready condition, as kubectl shows it; returns the condition."""
+        seen: Object = {}
+
+        def probe() -> bool:
+            seen.update(ready(self._kubectl.get("codesession", self.name)))
+            return seen.get("reason") in reasons
+
+        words = lambda: f"{self.name} has reason {' or '.join(reasons)}; it has {json.dumps(seen)}"  # noqa: E731
+        until(words, probe, seconds=seconds)
+        return seen
 
 
 class Sessions:
@@ -171,5 +188,5 @@ class Sessions:
             self._kubectl("delete", "codesession", "--ignore-not-found", "--wait=false", *self.names)
         if self.names and wait:
             pods = [name.replace("cs-", "ws-", 1) for name in self.names]
-            self._kubectl("wait", "--for=delete", "--timeout=120s", *(f"pod/{pod}" for pod in pods))
+            self._kubectl("wait", "--for=delete", "--timeout=240s", *(f"pod/{pod}" for pod in pods))
         self.names.clear()

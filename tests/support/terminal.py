@@ -36,11 +36,11 @@ async def attach(
         compression=None,
         max_size=None,
         proxy=None,
-        open_timeout=20,
+        open_timeout=60,
     )
 
 
-async def read_until(socket: ClientConnection, marker: str, *, seconds: float = 30) -> str:
+async def read_until(socket: ClientConnection, marker: str, *, seconds: float = 60) -> str:
     """Raw output until a marker was seen."""
     seen = b""
     async with asyncio.timeout(seconds):

@@ -106,7 +106,7 @@ def test_a_revoked_or_expired_key_opens_nothing(access: Access, client_with: Mak
     client = client_with()
     (name,) = {item["metadata"]["name"] for item in kubectl.list("apikeys")} - before
     run([CLI, "keys", "revoke", name, "--org", "demo"], env={**os.environ, "KUBECONFIG": str(access.kubeconfig)})
-    until("the key is refused", lambda: client.call("GET", BASE)[0] == 401, seconds=2)
+    until("the key is refused", lambda: client.call("GET", BASE)[0] == 401)
     assert Client(replace(access, api_key="")).call("GET", BASE)[1]["code"] == "missing_api_key"
     assert Client(replace(access, api_key="csk_x")).call("GET", BASE)[1]["code"] == "invalid_api_key"
 
@@ -115,6 +115,7 @@ def test_another_organisation_sees_nothing(
     access: Access, client_with: MakeClient, kubectl: Kubectl, sessions: Sessions
 ) -> None:
     session = sessions.create("private", wait=False)
+    until("the namespace of the last run is gone", lambda: kubectl.get("namespace", "e2e-other") is None)
     run([CLI, "org", "create", "e2e-other"], env={**os.environ, "KUBECONFIG": str(access.kubeconfig)})
     try:
         other = client_with(org="e2e-other")

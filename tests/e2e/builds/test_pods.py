@@ -44,7 +44,8 @@ class Builds:
     """Its own in each run: what an earlier one has kept, packages too, would be taken."""
 
     def repository(self, name: str) -> str:
-        return self.outside.repository(self.organization, name)
+        """Deeper than an App's, so that the operator does not take it for one and sweep it."""
+        return f"{self.outside.repository(self.organization, 'of-a-test')}/{name}"
 
     async def run(self, files: dict[str, str]) -> Any:
         """Build, wait, and return the facts of the pod."""
@@ -71,7 +72,7 @@ class Builds:
             facts = read_build_pod(self.kubectl.get("pod", name) or {"metadata": {}})
             return facts if facts.state is not BuildState.RUNNING else None
 
-        facts = until("the build ends", ended, seconds=180)
+        facts = until("the build ends", ended, seconds=300)
         self.seconds = time.monotonic() - begun
         self.log = "".join(self._log(name, each["name"]) for each in containers if self._ran(name, each["name"]))
         return facts
@@ -89,7 +90,7 @@ class Builds:
         name = f"app-{secrets.token_hex(3)}"
         container = {
             "name": "app",
-            "image": f"{self.settings.pull_prefix}/{self.organization}/app-1@{digest}",
+            "image": f"{self.settings.pull_prefix}/{self.organization}/of-a-test/app-1@{digest}",
             "ports": [{"containerPort": 8080}],
             "readinessProbe": {"tcpSocket": {"port": 8080}, "periodSeconds": 1},
             "securityContext": _STRICT,
@@ -98,7 +99,7 @@ class Builds:
         security = {"runAsNonRoot": True, "runAsUser": 1000, "seccompProfile": {"type": "RuntimeDefault"}}
         spec = {"containers": [container], "securityContext": security, "volumes": [{"name": "tmp", "emptyDir": {}}]}
         self.kubectl.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec})
-        self.kubectl.wait(f"pod/{name}", "condition=Ready", seconds=120)
+        self.kubectl.wait(f"pod/{name}", "condition=Ready", seconds=240)
         self.pods.append(name)
         return name
 

@@ -15,6 +15,7 @@ from codesessions_dev import install
 from codesessions_dev.envfile import Access
 from support.helm import CHART, helm
 from support.kubectl import Kubectl
+from support.session import until
 
 RELEASE = "scratch"
 CLUSTER_WIDE = ("clusterrole", "clusterrolebinding")
@@ -57,7 +58,7 @@ def of_release(kubectl: Kubectl, kind: str) -> list[str]:
     return [each["metadata"]["name"] for each in kubectl.list(kind, f"-l=app.kubernetes.io/instance={RELEASE}")]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_a_second_release_comes_and_goes(access: Access, scratch: Kubectl) -> None:
     before = marks(scratch)
     scratch.apply(SESSION)
@@ -70,12 +71,13 @@ def test_a_second_release_comes_and_goes(access: Access, scratch: Kubectl) -> No
         "gateway": {"replicas": 1},
         "networkPolicy": {"enabled": True},
     }
-    words = (f"--kubeconfig={access.kubeconfig}", f"--namespace={scratch.namespace}", "--wait", "--timeout=120s")
+    words = (f"--kubeconfig={access.kubeconfig}", f"--namespace={scratch.namespace}", "--wait", "--timeout=300s")
     installed = helm("install", RELEASE, CHART, *words, values=values)
     assert installed.returncode == 0, installed.stderr + scratch("get", "pods,events")
     for component in ("api", "gateway"):
         service = f"/api/v1/namespaces/{scratch.namespace}/services/{RELEASE}-codesessions-{component}:http"
-        assert scratch.tries("get", "--raw", f"{service}/proxy/readyz").returncode == 0
+        ready = lambda service=service: scratch.tries("get", "--raw", f"{service}/proxy/readyz").returncode == 0  # noqa: E731
+        until(f"the {component} is reached", ready)
     for kind in CLUSTER_WIDE:
         assert of_release(scratch, kind)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from support.kubectl import Kubectl
-from support.session import Sessions
+from support.session import Sessions, until
 
 LOOK = """
 import os
@@ -21,7 +21,9 @@ print(os.getuid() > 0, found, special, writable)
 
 
 def looked(kubectl: Kubectl, pod: str, container: str) -> str:
-    return kubectl("exec", pod, f"--container={container}", "--", "python3", "-c", LOOK).strip()
+    """What is found in a container; a pod that is on its way out may be named first."""
+    words = ("exec", pod, f"--container={container}", "--", "python3", "-c", LOOK)
+    return str(until(f"{pod} answers", lambda: kubectl.tries(*words).stdout.strip()))
 
 
 @pytest.mark.parametrize("component", ["operator", "api", "gateway"])

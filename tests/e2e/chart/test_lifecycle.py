@@ -46,7 +46,7 @@ def master_key(kubectl: Kubectl) -> str:
 
 def test_all_of_a_life(release: Release, kubectl: Kubectl, tmp_path: Path, control_plane: ControlPlane) -> None:
     key = master_key(kubectl)
-    kubectl("wait", "--for=condition=Established", "crd/codesessions.codesessions.dev", "--timeout=20s")
+    kubectl("wait", "--for=condition=Established", "crd/codesessions.codesessions.dev", "--timeout=120s")
     control_plane.kubectl("demo").apply(SESSION)
 
     # An upgrade changes what values say, upgrades the definitions, and leaves the key.

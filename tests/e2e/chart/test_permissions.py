@@ -52,7 +52,7 @@ def plane(control_plane: ControlPlane) -> ControlPlane:
     words = ("install", "codesessions", CHART, "--create-namespace", f"--namespace={NAMESPACE}")
     answer = helm(*words, f"--kubeconfig={control_plane.kubeconfig}", values=values)
     assert answer.returncode == 0, answer.stderr
-    control_plane.kubectl()("wait", "--for=condition=Established", "crd", "--all", "--timeout=20s")
+    control_plane.kubectl()("wait", "--for=condition=Established", "crd", "--all", "--timeout=120s")
     return control_plane
 
 
@@ -68,7 +68,7 @@ def api(plane: ControlPlane, tmp_path: Path) -> Iterator[Callable[..., tuple[int
     process = start(plane, NAMESPACE, "api", tmp_path, port=port)
 
     def ask(method: str, path: str, key: str = "", body: object = None) -> tuple[int, str]:
-        connection = HTTPConnection("127.0.0.1", port, timeout=10)
+        connection = HTTPConnection("127.0.0.1", port, timeout=60)
         headers = {"X-API-Key": key, "Content-Type": "application/json"}
         try:
             connection.request(method, path, body=json.dumps(body) if body else None, headers=headers)
@@ -95,7 +95,7 @@ def operator(plane: ControlPlane, tmp_path: Path) -> Iterator[Path]:
         yield tmp_path / "operator.log"
     finally:
         process.terminate()
-        code = process.wait(20)
+        code = process.wait(60)
     assert code == 0, (tmp_path / "operator.log").read_text()
 
 
@@ -153,7 +153,8 @@ def test_the_operator_lives_with_what_it_may_do(plane: ControlPlane, kubectl: Ku
     first = uid_of_pod(kubectl, "ws-one")
     play_kubelet(kubectl, "ws-one")
     wait_until("it does not run", lambda: phase(kubectl, "cs-one") == "Running", seconds=120, hint=hint)
-    assert kubectl.get("networkpolicy", "codesessions-workspaces") is not None
+    policy = lambda: kubectl.get("networkpolicy", "codesessions-workspaces") is not None  # noqa: E731
+    wait_until("there is no policy", policy, seconds=120, hint=hint)
     assert kubectl.get("pvc", "ws-one") is not None
 
     # A lost pod is replaced: by then Secret and claim are there already, and are looked at.
@@ -188,7 +189,7 @@ def test_the_api_lives_with_what_it_may_do(
     metadata = {"name": f"csk-{key.id}"}
     kubectl.apply({"apiVersion": "codesessions.dev/v1alpha1", "kind": "APIKey", "metadata": metadata, "spec": spec})
     sessions = "/api/v1/code-sessions"
-    wait_until("the key is not taken", lambda: api("GET", sessions, key.text)[0] == 200, seconds=10)
+    wait_until("the key is not taken", lambda: api("GET", sessions, key.text)[0] == 200, seconds=120)
     wanted = {"projectName": "hello", "projectDescription": "x"}
     status, text = api("POST", sessions, key.text, wanted)
     assert status == 201, text
@@ -196,7 +197,7 @@ def test_the_api_lives_with_what_it_may_do(
     assert api("GET", f"{sessions}/{made}", key.text)[0] == 200
     assert api("DELETE", f"{sessions}/{made}", key.text)[0] == 204
     assert api("GET", f"{sessions}/cs_nosuch", key.text)[0] == 404
-    wait_until("not all was asked for", lambda: done_by(plane, "api") >= API, seconds=10)
+    wait_until("not all was asked for", lambda: done_by(plane, "api") >= API, seconds=120)
     assert refused_to(plane, "api") == set()
 
 

@@ -29,7 +29,7 @@ Ask = Callable[..., tuple[int, dict[str, str], str]]
 def plane(control_plane: ControlPlane) -> ControlPlane:
     """With the chart and an organisation."""
     Release(control_plane).install(organizations=[{"name": ORGANIZATION}])
-    control_plane.kubectl()("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+    control_plane.kubectl()("wait", "--for=condition=Established", "crd", "--all", "--timeout=120s")
     return control_plane
 
 
@@ -47,7 +47,7 @@ def ask(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     process = start(plane, NAMESPACE, "api", tmp_path_factory.mktemp("api"), port=port)
 
     def asked(method: str, path: str, body: object = None) -> tuple[int, dict[str, str], str]:
-        connection = HTTPConnection("127.0.0.1", port, timeout=60)
+        connection = HTTPConnection("127.0.0.1", port, timeout=120)
         try:
             headers = {"X-API-Key": key.text, "Content-Type": "application/json"}
             connection.request(method, path, body=json.dumps(body) if body else None, headers=headers)
@@ -61,7 +61,7 @@ def ask(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
     try:
         known = lambda: asked("GET", f"{SESSIONS}/cs_here")[0] == 200  # noqa: E731
-        wait_until("the API does not know the session", known, seconds=60)
+        wait_until("the API does not know the session", known, seconds=120)
         yield asked
     finally:
         process.terminate()
@@ -72,12 +72,12 @@ def ask(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 @pytest.mark.parametrize("part", ["apiserver", "etcd"] if FULL else ["apiserver"])
 def test_reads_say_how_old_they_are_and_writes_when_to_try_again(plane: ControlPlane, ask: Ask, part: str) -> None:
     age = lambda: int(ask("GET", SESSIONS)[1].get("age", "0"))  # noqa: E731
-    wait_until("answers are not fresh", lambda: age() == 0, seconds=60)
+    wait_until("answers are not fresh", lambda: age() == 0, seconds=120)
     body = {"projectName": "not now", "projectDescription": f"{part} is away"}
     with ThreadPoolExecutor(1) as beside, plane.silent(part):
         begun = time.monotonic()
         creating = beside.submit(ask, "POST", SESSIONS, body)
-        wait_until("no answer says its age", lambda: age() > 0, seconds=60)
+        wait_until("no answer says its age", lambda: age() > 0, seconds=120)
         noticed = time.monotonic() - begun
         wait_until("it is not over yet", lambda: time.monotonic() - begun >= SECONDS, seconds=SECONDS + 60)
         for path in (SESSIONS, f"{SESSIONS}/cs_here", "/api/v1/apps"):

@@ -62,12 +62,12 @@ def kept(kubectl: Kubectl) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_from_the_chart_before_to_this_one(previous: Path, control_plane: ControlPlane) -> None:
     release, system = Release(control_plane), control_plane.kubectl(NAMESPACE)
     organization = {"organizations": [{"name": "demo"}]}
     release("install", release.name, previous, "--create-namespace", values={**URL, **organization})
-    system("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+    system("wait", "--for=condition=Established", "crd", "--all", "--timeout=120s")
     demo = control_plane.kubectl("demo")
     demo.apply(*({"apiVersion": API_VERSION, **each} for each in OBJECTS))
     demo("patch", "codesession", "cs-old", "--subresource=status", "--type=merge", "-p", json.dumps({"status": STATUS}))

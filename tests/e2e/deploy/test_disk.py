@@ -52,18 +52,19 @@ def test_of_five_deploys_the_registry_keeps_what_the_history_keeps(make: Make, k
     until(
         "what is older is deleted",
         lambda: all(tags == kept for tags in _left(view, app, builds).values()),
-        seconds=60,
+        seconds=240,
         every=1,
     )
     others = [tag for tag in view.tags(*_repositories(app))[f"demo/{app.name}"] if not tag.startswith("bld-")]
     assert len(others) <= 2 * LIMIT, f"a statement and a list of statements for each image: {others}"
+    until("the App has forgotten the rest", lambda: len(app.get()["revisions"]) == LIMIT)
     for revision in app.get()["revisions"]:
         assert view.is_whole(f"demo/{app.name}", revision["image"].rpartition("@")[2])
     kubectl("delete", "csapp", app.name)
     until(
         "nothing is left of it",
         lambda: not any(_left(view, app, builds).values()) and not view.tags(f"demo/{app.name}")[f"demo/{app.name}"],
-        seconds=60,
+        seconds=240,
         every=1,
     )
 
@@ -81,7 +82,7 @@ def test_a_registry_that_is_killed_in_a_phase(make: Make, registry: Bundled, pha
     app = make(f"away-{phase}")
     app.session.run("head -c 80000000 /dev/urandom > large.bin; echo survived > index.html")
     build = app.start()
-    until(f"it is {phase}", lambda: app.build(build)["status"] == phase, seconds=60, every=0.02)
+    until(f"it is {phase}", lambda: app.build(build)["status"] == phase, seconds=240, every=0.02)
     registry.kill()
     found = app.ended(build, seconds=180)
     print(f"{phase}: {found['status']}, {found['message']}, phases {found['phases']}")
@@ -99,13 +100,13 @@ def test_thirty_deploys_leave_the_disk_as_two_do(make: Make, registry: Bundled, 
     until(
         "what is older is deleted",
         lambda: all(tags == kept for tags in _left(registry.view, app, builds).values()),
-        seconds=60,
+        seconds=240,
         every=1,
     )
     full_size = registry.size()
     app.session.run("head -c 60000000 /dev/urandom > data.bin; echo amid the collection > index.html")
     build = app.start()
-    until("it is under way", lambda: app.build(build)["status"] == "building", seconds=60, every=0.02)
+    until("it is under way", lambda: app.build(build)["status"] == "building", seconds=240, every=0.02)
     registry.restart()
     last = app.ended(build, seconds=180)
     assert last["status"] == "succeeded", last["message"]

@@ -21,7 +21,7 @@ def test_an_operator_that_is_killed_goes_on(make: Make, kubectl: Kubectl, phase:
     build = app.start()
     until(f"it is {phase}", lambda: app.build(build)["status"] == phase, seconds=120, every=0.02)
     system("delete", "pod", "-l", "app.kubernetes.io/component=operator", "--grace-period=0", "--force")
-    found = app.ended(build, seconds=120)
+    found = app.ended(build, seconds=300)
     assert found["status"] == "succeeded", found["message"]
     app.until_page("survived")
 
@@ -33,6 +33,6 @@ def test_a_build_pod_that_is_deleted_is_made_again(make: Make, kubectl: Kubectl)
     name = build.replace("_", "-")
     until("its pod is there", lambda: kubectl.get("pod", name), seconds=120, every=0.02)
     kubectl("delete", "pod", name, "--grace-period=0", "--force", "--wait=false")
-    found = app.ended(build, seconds=120)
+    found = app.ended(build, seconds=300)
     assert found["status"] == "succeeded", found["message"]
     app.until_page("again")

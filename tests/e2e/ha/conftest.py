@@ -32,7 +32,7 @@ def upgrade(access: Access) -> Iterator[Upgrade]:
     before: dict[str, Any] = json.loads(answer.stdout)
 
     def run(values: dict[str, Any]) -> None:
-        more = ("--wait", "--timeout=180s", "--take-ownership", "--force-conflicts")
+        more = ("--wait", "--timeout=400s", "--take-ownership", "--force-conflicts")
         done = helm("upgrade", install.RELEASE, CHART, *words, *more, values=values)
         assert done.returncode == 0, done.stderr
 

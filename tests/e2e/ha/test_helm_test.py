@@ -11,7 +11,7 @@ from codesessions_dev.client import BASE, Client
 from codesessions_dev.envfile import Access
 from support.helm import helm
 from support.kubectl import Kubectl
-from support.session import Sessions
+from support.session import Sessions, until
 
 from .conftest import Upgrade
 
@@ -31,6 +31,11 @@ def test_it_makes_a_session_types_and_ends_it(
         assert tested.returncode == 0, tested.stdout + tested.stderr + system.tries("logs", "codesessions-test").stdout
     finally:
         system("delete", "secret", name)
-    found = client.must("GET", f"{BASE}?limit=200")["items"]
-    (made,) = (each for each in found if each["projectName"] == "helm test" and each["id"] not in known)
+
+    def new() -> list[dict[str, str]]:
+        """The API that is asked now need not be the one that made it."""
+        found = client.must("GET", f"{BASE}?limit=200")["items"]
+        return [each for each in found if each["projectName"] == "helm test" and each["id"] not in known]
+
+    (made,) = until("its session is listed", new)
     sessions.adopt(made["id"]).until_phase("completed", seconds=120)

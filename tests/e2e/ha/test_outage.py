@@ -35,7 +35,7 @@ def call(access: Access, method: str, path: str, body: object = None) -> tuple[i
     request = urllib.request.Request(access.url + path, data=data, headers=headers, method=method)  # noqa: S310 - https
     tls = ssl.create_default_context(cafile=str(access.ca))
     try:
-        with urllib.request.urlopen(request, context=tls, timeout=60) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, context=tls, timeout=120) as answer:  # noqa: S310
             return answer.status, answer.headers, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.headers, error.read().decode()
@@ -68,7 +68,7 @@ def test_the_cluster_does_not_answer(part: str, access: Access, system: Kubectl,
     session = sessions.create("outage")
     session.run("echo be''fore")
     before = restarts(system)
-    assert call(access, "GET", session.path)[1]["Age"] is None
+    until("answers are fresh", lambda: call(access, "GET", session.path)[1]["Age"] is None)
 
     with ThreadPoolExecutor(1) as beside, stopped(pid):
         begun = time.monotonic()
@@ -77,7 +77,7 @@ def test_the_cluster_does_not_answer(part: str, access: Access, system: Kubectl,
             assert session.run("echo me''anwhile") == "meanwhile"
             status, headers, text = call(access, "GET", session.path)
             assert (status, json.loads(text)["status"]) == (200, "running")
-            assert time.monotonic() - begun < SECONDS + 60
+            assert time.monotonic() - begun < SECONDS + 120
             if creating.done() and headers["Age"] and time.monotonic() - begun > SECONDS:
                 break
         assert headers["Cache-Status"] == f"codesessions; hit; ttl=-{headers['Age']}; detail=kubernetes-unavailable"

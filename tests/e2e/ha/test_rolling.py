@@ -102,13 +102,17 @@ async def test_an_upgrade_of_everything_under_load(
         for _ in range(ROLLS):
             before, typed, posted = await asyncio.to_thread(uids, system), typist.typed, callers.typed
             await asyncio.to_thread(upgrade)
-            after = await asyncio.to_thread(uids, system)
-            assert all(len(after[name]) == 2 and not after[name] & before[name] for name in COMPONENTS)
+
+            def replaced(before: dict[str, set[str]] = before) -> bool:
+                after = uids(system)
+                return all(len(after[name]) == 2 and not after[name] & before[name] for name in COMPONENTS)
+
+            await asyncio.to_thread(until, "all pods are others", replaced)
 
             def goes_on(typed: int = typed, posted: int = posted) -> bool:
                 return typing.done() or (typist.typed >= typed + 20 and callers.typed >= posted + 20)
 
-            await asyncio.to_thread(until, "typing goes on", goes_on, seconds=120)
+            await asyncio.to_thread(until, "typing goes on", goes_on, seconds=240)
         cuts, seconds = typist.cuts, time.monotonic() - begun
     finally:
         await asyncio.to_thread(callers.stop)
@@ -138,10 +142,10 @@ def test_a_killed_leader_is_followed_by_the_other(
     alive = lambda: {  # noqa: E731
         pod["metadata"]["name"] for pod in system.list("pods", pods) if "deletionTimestamp" not in pod["metadata"]
     }
-    first = until("a running operator leads", lambda: next(iter({holder()} & alive()), ""), seconds=120)
+    first = until("a running operator leads", lambda: next(iter({holder()} & alive()), ""), seconds=240)
     system("delete", "pod", first, "--grace-period=0", "--force", "--wait=false")
     begun = time.monotonic()
-    second = until("the other leads", lambda: next(iter(({holder()} & alive()) - {first}), ""), seconds=120)
+    second = until("the other leads", lambda: next(iter(({holder()} & alive()) - {first}), ""), seconds=240)
     print(f"{second} led {time.monotonic() - begun:.1f} s after the leader was deleted without a word")
     session = sessions.create("a new leader")
     assert session.run("echo wo''rks") == "works"

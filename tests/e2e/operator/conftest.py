@@ -53,7 +53,7 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
         found.start()
         kubectl = found.kubectl()
         kubectl("apply", "-f", str(FOLDERS[0]))
-        kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+        kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=120s")
         rules = [{"apiGroups": [group], "resources": [resource], "verbs": verbs} for group, resource, verbs in RULES]
         role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": ACCOUNT}
         subject = {"kind": "ServiceAccount", "name": ACCOUNT, "namespace": HOME}
@@ -111,7 +111,7 @@ class OperatorProcess:
         """Whether it has said so of itself; one that waits names another."""
         return any(line.endswith(" leads") and " waits: " not in line for line in self.words.splitlines())
 
-    def end(self, number: int = signal.SIGTERM, *, seconds: float = 15) -> int:
+    def end(self, number: int = signal.SIGTERM, *, seconds: float = 60) -> int:
         """Send a signal; returns the exit code."""
         if self._process.poll() is None:
             self._process.send_signal(number)

@@ -49,7 +49,7 @@ class FakeSidecar:
                 sidecar.asked += 1
                 assert self.headers["Authorization"].startswith("Bearer ")
                 assert self.path.startswith("/v1/archive?")
-                sidecar.gate.wait(30)
+                sidecar.gate.wait(120)
                 body = sidecar.zip()
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(body)))
@@ -217,7 +217,7 @@ def test_from_files_to_a_revision_that_serves(stage: Stage) -> None:
     pod = stage.until_building(build)
     assert pod["spec"]["automountServiceAccountToken"] is False
     assert pod["metadata"]["labels"]["codesessions.dev/app"] == APP
-    assert stage.status("build", build)["phase"] == "Building"
+    stage.until_phase("build", build, "Building")
     digest = stage.built(build)
     stage.rolled_out(1)
     found = stage.until_phase("build", build, "Succeeded")["status"]
@@ -229,9 +229,9 @@ def test_from_files_to_a_revision_that_serves(stage: Stage) -> None:
     assert (app["revision"], app["revisions"][0]["sourceDigest"]) == (1, found["sourceDigest"])
     for kind in ("service", "ingress", "networkpolicy/codesessions-apps", "networkpolicy/codesessions-builds"):
         name = kind.partition("/")[2] or APP
-        assert stage.kubectl.get(kind.partition("/")[0], name) is not None
+        until(f"{kind} is there", lambda kind=kind, name=name: stage.kubectl.get(kind.partition("/")[0], name))
     until("the build pod is gone", lambda: stage.kubectl.get("pod", build) is None)
-    assert stage.status("build", build)["logDigest"].startswith("sha256:")
+    until("its log is kept", lambda: stage.status("build", build).get("logDigest", "").startswith("sha256:"))
     assert stage.tags("sources") == [build]
 
 
@@ -242,7 +242,7 @@ def test_an_operator_that_is_killed_in_a_phase_goes_on(stage: Stage, phase: str)
         stage.sidecar.gate.clear()
     build = stage.build("bld-killed")
     if phase == "Zipping":
-        until("the files are asked for", lambda: stage.sidecar.asked == 1)
+        until("the files are asked for", lambda: stage.sidecar.asked >= 1)
     if phase == "Building":
         stage.until_building(build)
     if phase == "RollingOut":
@@ -262,7 +262,7 @@ def test_a_revision_that_crashes_gives_way_to_the_one_before(stage: Stage) -> No
     stage.app()
     stage.deploy("bld-good", "good", 1)
     stage.sidecar.files["index.html"] = "bad"
-    build = stage.build("bld-bad")
+    build = stage.build("bld-poor")
     stage.built(build)
     found = stage.until_phase("build", build, "RollingOut")
     until("revision 2 is applied", lambda: _revision_of(stage.kubectl) == "2")
@@ -300,14 +300,14 @@ def test_rollback_by_kubectl_needs_no_build(stage: Stage) -> None:
     )
     patch(1)
     stage.rolled_out(1)
-    until("revision 1 serves", lambda: stage.status("csapp", APP)["revision"] == 1)
+    until("revision 1 serves", lambda: stage.status("csapp", APP).get("revision") == 1)
     assert len(stage.kubectl.list("builds")) == 2
     patch(9)
     message = ready(stage.until_phase("csapp", APP, "Failed", "RevisionNotFound"))["message"]
     assert "there are: 1, 2" in message
     patch(None)
     stage.rolled_out(2)
-    until("revision 2 serves", lambda: stage.status("csapp", APP)["revision"] == 2)
+    until("revision 2 serves", lambda: stage.status("csapp", APP).get("revision") == 2)
 
 
 def test_a_newer_build_supersedes_and_a_cancelled_one_frees_the_slot(stage: Stage) -> None:
@@ -444,7 +444,7 @@ def test_a_registry_that_is_away_is_waited_for(stage: Stage, away: Callable[[], 
     stage.rolled_out(1)
     found = stage.until_phase("build", build, "Succeeded")["status"]
     assert found["attempts"] == (2 if phase == "Building" else 1)
-    until("its log is kept", lambda: stage.status("build", build).get("logDigest"), seconds=60)
+    until("its log is kept", lambda: stage.status("build", build).get("logDigest"))
 
 
 def test_an_image_outlives_the_build_that_made_it_where_a_later_one_took_it(stage: Stage) -> None:
@@ -457,11 +457,11 @@ def test_an_image_outlives_the_build_that_made_it_where_a_later_one_took_it(stag
     stage.rolled_out(3)
     stage.until_phase("build", "bld-c", "Succeeded")
     until("the first is gone", lambda: stage.kubectl.get("build", "bld-a") is None)
-    until("and its log", lambda: "bld-a" not in stage.tags("logs"), seconds=20)
+    until("and its log", lambda: "bld-a" not in stage.tags("logs"), seconds=120)
     stage.registry.stop()
     stage.registry.collect()
     stage.registry.start()
     assert stage.has_image(image)
     stage.kubectl("delete", "csapp", APP)
     stage.kubectl("delete", "builds", "--all")
-    until("nothing is left", lambda: stage.tags(APP) == [] and stage.tags("sources") == [], seconds=20)
+    until("nothing is left", lambda: stage.tags(APP) == [] and stage.tags("sources") == [], seconds=120)

@@ -16,7 +16,7 @@ from .conftest import ACCOUNT, HOME, Make, OperatorProcess, Start
 
 
 def leading(found: OperatorProcess) -> OperatorProcess:
-    until("it leads", found.leads, seconds=90)
+    until("it leads", found.leads, seconds=240)
     return found
 
 
@@ -30,7 +30,7 @@ def pods_made(plane: ControlPlane, name: str) -> int:
 def test_of_two_one_works_and_the_other_takes_over(start: Start, make: Make, plane: ControlPlane) -> None:
     first = leading(start())
     second = start()
-    until("the second one waits", lambda: "waits" in second.words, seconds=120)
+    until("the second one waits", lambda: "waits" in second.words, seconds=240)
     session = make("cs-two")
     uid = session.run()
     assert first.end(signal.SIGTERM) == 0
@@ -46,7 +46,7 @@ def test_of_two_one_works_and_the_other_takes_over(start: Start, make: Make, pla
 def test_one_that_is_killed_is_followed_by_the_next(start: Start, make: Make) -> None:
     first = leading(start())
     second = start()
-    until("the second one waits", lambda: "waits" in second.words, seconds=60)
+    until("the second one waits", lambda: "waits" in second.words, seconds=240)
     sessions = [make(f"cs-kill{number}") for number in range(4)]
     sessions[0].until_pod()
     first.end(signal.SIGKILL)
@@ -133,12 +133,17 @@ def test_it_idles_cheaply(start: Start, make: Make) -> None:
         words = stat.read_text().rpartition(")")[2].split()
         return int(words[11]) + int(words[12])
 
-    time.sleep(2)
-    before = ticks()
-    time.sleep(10)
-    used = (ticks() - before) / 100 / 10
+    seen: list[float] = []
+
+    def idles() -> bool:
+        """In ten seconds; what the last sessions have left to do may be in the first ones."""
+        before = ticks()
+        time.sleep(10)
+        seen.append((ticks() - before) / 100 / 10)
+        return seen[-1] < 0.01
+
+    until(lambda: f"it uses less than 1% of a CPU; it used {seen}", idles)
     lines = Path(f"/proc/{found.pid}/status").read_text().splitlines()
     resident = int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) / 1024
-    print(f"idle: {used:.2%} CPU, {resident:.0f} MiB")
-    assert used < 0.01
+    print(f"idle: {seen[-1]:.2%} CPU, {resident:.0f} MiB")
     assert resident < 100

@@ -39,7 +39,9 @@ def registry(tmp_path: Path) -> Iterator[RealRegistry]:
 class Pod:
     """What a kubelet would run for a session: the launcher and the sidecar, at an address of loopback."""
 
-    def __init__(self, session: HandSession, kubectl: Kubectl, folder: Path, ip: str, **environment: str) -> None:
+    def __init__(
+        self, session: HandSession, kubectl: Kubectl, folder: Path, ip: str, *, linger: int = 240, **environment: str
+    ) -> None:
         folder.mkdir(exist_ok=True)
         uid = session.resource()["metadata"]["uid"]
         key = workspace_key(MASTER_KEY, kubectl.namespace, uid)
@@ -51,7 +53,7 @@ class Pod:
             CODESESSIONS_PORT=PORT,
             CODESESSIONS_SESSION_ID=identity,
             CODESESSIONS_SESSION_UID=uid,
-            CODESESSIONS_LINGER_SECONDS="60",
+            CODESESSIONS_LINGER_SECONDS=str(linger),
             **environment,
         )
         (folder / "key").write_text(key.hex())
@@ -62,7 +64,7 @@ class Pod:
         assert self.rig.launcher is not None
         assert self.rig.sidecar is not None
         self.rig.launcher.send_signal(signal.SIGTERM)
-        self.rig.launcher.wait(15)
+        self.rig.launcher.wait(60)
         self.rig.sidecar.send_signal(signal.SIGTERM)
 
     def stays(self) -> bool:
@@ -78,11 +80,11 @@ def pods() -> Iterator[list[Pod]]:
         each.rig.stop()
 
 
-def begin(session: HandSession, kubectl: Kubectl, folder: Path, pods: list[Pod], ip: str) -> Pod:
+def begin(session: HandSession, kubectl: Kubectl, folder: Path, pods: list[Pod], ip: str, *, linger: int = 240) -> Pod:
     """Bring a session to Running, with a shell that has printed something."""
     session.until_pod()
     session.bind()
-    pod = Pod(session, kubectl, folder, ip)
+    pod = Pod(session, kubectl, folder, ip, linger=linger)
     pods.append(pod)
     pod.rig.start_sidecar()
     pod.rig.start_launcher("/bin/sh")
@@ -124,10 +126,6 @@ def stored(registry: RealRegistry, reference: Object) -> tuple[str, End]:
     return b"".join(each.data for each in records if isinstance(each, Output)).decode(), records[-1]
 
 
-def is_leaving(session: HandSession) -> bool:
-    return bool((session.pod() or {"metadata": {"deletionTimestamp": "gone"}})["metadata"].get("deletionTimestamp"))
-
-
 def test_the_last_bytes_are_in_and_the_pod_is_let_go(
     start: Start, make: Make, kubectl: Kubectl, registry: RealRegistry, pods: list[Pod], tmp_path: Path
 ) -> None:
@@ -138,7 +136,7 @@ def test_the_last_bytes_are_in_and_the_pod_is_let_go(
     pod.rig.type(f'exec sh -c \'trap "echo last words; exit 3" HUP TERM; echo re""ady; {loop}\'\n')
     pod.rig.read_until("ready")
     session.patch(state="Completed")
-    until("the pod is deleted", lambda: is_leaving(session))
+    until("the pod is deleted", session.is_leaving)
     assert session.pod() is not None
     pod.end()
     reference = archived(session)
@@ -159,7 +157,7 @@ def test_a_registry_that_is_down_is_waited_for_and_the_sidecar_with_it(
     pod = begin(session, kubectl, tmp_path / "pod", pods, "127.7.0.2")
     registry.stop()
     session.patch(state="Completed")
-    until("the pod is deleted", lambda: is_leaving(session))
+    until("the pod is deleted", session.is_leaving)
     pod.end()
     until("it is said", lambda: condition(session).get("reason") == "RegistryUnavailable")
     assert session.status["phase"] == "Completed"
@@ -180,7 +178,7 @@ def test_a_pod_that_was_killed_is_read_from_its_volume_once_the_registry_is_ther
     registry.stop()
     pod.rig.stop()
     session.patch(state="Completed")
-    until("the pod is deleted", lambda: is_leaving(session))
+    until("the pod is deleted", session.is_leaving)
     session.is_gone()
     until("it is said", lambda: condition(session).get("reason") == "RegistryUnavailable")
     assert session.pod() is None, "a pod that waits for the registry holds its place for nothing"
@@ -195,7 +193,7 @@ def test_a_pod_that_was_killed_is_read_from_its_volume_once_the_registry_is_ther
     session.says(running(ip=reader.ip) | {"initContainerStatuses": []})
     text, _ = stored(registry, archived(session))
     assert "remember" in text
-    until("that pod is deleted", lambda: is_leaving(session))
+    until("that pod is deleted", session.is_leaving)
     session.is_gone()
     assert session.status["restarts"] == 0
     assert session.status["pod"]["uid"] != other["metadata"]["uid"]
@@ -207,9 +205,10 @@ def test_an_operator_that_is_killed_is_taken_over(
 ) -> None:
     first = start(**registry.variables())
     session = make(f"cs-{moment}")
-    pod = begin(session, kubectl, tmp_path / "pod", pods, f"127.7.0.{5 + (moment == 'stored')}")
+    ip, linger = ("127.7.0.5", 240) if moment == "held" else ("127.7.0.6", 60)
+    pod = begin(session, kubectl, tmp_path / "pod", pods, ip, linger=linger)
     session.patch(state="Completed")
-    until("the pod is deleted", lambda: is_leaving(session))
+    until("the pod is deleted", session.is_leaving)
     if moment == "held":
         first.end(signal.SIGKILL)
         pod.end()
@@ -218,9 +217,9 @@ def test_an_operator_that_is_killed_is_taken_over(
         archived(session)
         first.end(signal.SIGKILL)
     start(**registry.variables())
-    text, _ = stored(registry, archived(session, seconds=90))
+    text, _ = stored(registry, archived(session))
     assert "remember" in text
-    until("the sidecar is let go", lambda: not pod.stays(), seconds=70)
+    until("the sidecar is let go", lambda: not pod.stays(), seconds=240)
     session.is_gone()
 
 
@@ -231,7 +230,7 @@ def test_a_session_that_is_deleted_by_its_time_takes_the_transcript_with_it(
     session = make("cs-ttl")
     pod = begin(session, kubectl, tmp_path / "pod", pods, "127.7.0.7")
     session.patch(state="Completed")
-    until("the pod is deleted", lambda: is_leaving(session))
+    until("the pod is deleted", session.is_leaving)
     pod.end()
     reference = archived(session)
     session.is_gone()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 
 import pytest
@@ -18,7 +19,7 @@ SYSTEM = "codesessions-system"
 KILLS = scaled(1, 4)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 async def test_components_killed_while_typing(
     access: Access, client: Client, kubectl: Kubectl, sessions: Sessions
 ) -> None:
@@ -54,16 +55,21 @@ async def test_components_killed_while_typing(
     posting = asyncio.create_task(rest())
     for _ in range(KILLS):
         for component in ("gateway", "api", "operator"):
-            before, posted = typist.typed, by_rest
             selector = f"--selector=app.kubernetes.io/component={component}"
+            pods = functools.partial(system.ready_pods, selector)
+            old, cuts = await asyncio.to_thread(pods), typist.cuts
             await asyncio.to_thread(system, "delete", "pod", selector, "--grace-period=0", "--force")
+            replaced = lambda old=old, pods=pods: (new := pods()) and not new & old  # noqa: E731
+            await asyncio.to_thread(until, f"another {component} is ready", replaced, seconds=240)
+            if component == "gateway":
+                cut = lambda cuts=cuts: typist.cuts > cuts  # noqa: E731
+                await asyncio.to_thread(until, "the terminal is cut", cut, seconds=240)
+            before, posted = typist.typed, by_rest
 
             def goes_on(before: int = before, posted: int = posted) -> bool:
-                return typist.typed >= before + 20 and by_rest >= posted + 5
+                return typing.done() or (typist.typed >= before + 20 and by_rest >= posted + 5)
 
-            await asyncio.to_thread(until, "typing goes on", goes_on, seconds=120)
-    for component in ("gateway", "api", "operator"):  # also for the tests that come next
-        await asyncio.to_thread(system.wait, f"deployment/codesessions-{component}", "condition=Available", seconds=120)
+            await asyncio.to_thread(until, "typing goes on", goes_on, seconds=240)
     typist.stop = True
     await posting
     await typing

@@ -51,6 +51,7 @@ def test_files_and_numbering_survive_a_deleted_pod(kubectl: Kubectl, sessions: S
             ready(session.resource()).get("status") == "True" and session.resource()["status"]["pod"]["uid"] != before
         ),
     )
+    session.until_known()
     assert session.run("cat kept.txt") == "precious"
     assert session.seen > last
     assert session.seqs == list(range(session.seqs[0], session.seqs[0] + len(session.seqs)))

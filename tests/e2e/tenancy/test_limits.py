@@ -63,7 +63,7 @@ class Tenant:
         assert made.returncode == 0, made.stderr
         key = str(json.loads(made.stdout)["key"])
         for port in self.ports:  # by a call that counts as a write, so that tests have all their reads and creates
-            until("the key works", lambda port=port: call(port, key, "DELETE", f"{BASE}/none")[0] == 404, seconds=60)
+            until("the key works", lambda port=port: call(port, key, "DELETE", f"{BASE}/none")[0] == 404, seconds=120)
         return key
 
 
@@ -71,7 +71,7 @@ def call(
     port: int, key: str, method: str = "GET", path: str = BASE, body: object = None, **headers: str
 ) -> tuple[int, dict[str, str], Any]:
     """One request: status, headers in lower case and JSON; status 0 while nobody answers."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     sent = {"X-API-Key": key, **{name.replace("_", "-"): value for name, value in headers.items()}}
     try:
         connection.request(method, path, json.dumps(body) if body is not None else None, sent)
@@ -112,7 +112,7 @@ def tenant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tenant]:
         plane.start()
         kubectl = plane.kubectl()
         kubectl("apply", "-f", str(FOLDERS[0]))
-        kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+        kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=240s")
         found = Tenant(plane, ports)
         assert found.command("org", "create", ORG).returncode == 0
         with api(plane, ports[0]), api(plane, ports[1]):
@@ -126,7 +126,7 @@ def tenant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tenant]:
 @pytest.fixture(autouse=True)
 def _nothing_is_left(tenant: Tenant) -> Iterator[None]:
     yield
-    tenant.kubectl("delete", "codesessions,resourcequotas", "--all", "--wait=true", "--timeout=60s")
+    tenant.kubectl("delete", "codesessions,resourcequotas", "--all", "--wait=true", "--timeout=240s")
 
 
 def test_calls_with_one_key_at_two_replicas_are_one_session(tenant: Tenant) -> None:

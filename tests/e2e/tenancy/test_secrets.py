@@ -56,6 +56,20 @@ def lines_about(logs: str, session: Session) -> list[dict[str, Any]]:
     return [line for line in objects_in(logs) if session.id in str(line) or session.name in str(line)]
 
 
+def of(logs: dict[str, str], component: str) -> str:
+    """What one of the three programs has logged, all replicas together."""
+    return "".join(each for place, each in logs.items() if place.endswith(f" {component}"))
+
+
+def audit(logs: dict[str, str], component: str, session: Session) -> list[dict[str, Any]]:
+    """The audit log about a session."""
+    return [line for line in lines_about(of(logs, component), session) if line.get("logger") == "audit"]
+
+
+def verbs_of(logs: dict[str, str], component: str, session: Session) -> set[str]:
+    return {line["verb"] for line in audit(logs, component, session)}
+
+
 async def test_logs_tell_who_did_what_and_no_secrets(
     access: Access, client: Client, kubectl: Kubectl, sessions: Sessions
 ) -> None:
@@ -82,11 +96,17 @@ async def test_logs_tell_who_did_what_and_no_secrets(
     assert client.call("GET", session.path, more={"Authorization": f"Bearer {guess}"})[0] == 200
 
     def told() -> dict[str, str] | None:
-        """The logs, once the last of all this is in them."""
+        """The logs, once all of this is in them."""
         logs = all_logs(kubectl)
-        return logs if '"detach"' in logs.get(f"{session.pod} pty", "") else None
+        whole = (
+            '"detach"' in logs.get(f"{session.pod} pty", "")
+            and verbs_of(logs, "api", session) >= {"create", "input", "ticket"}
+            and verbs_of(logs, "gateway", session) >= {"attach"}
+            and headers["X-Request-Id"] in of(logs, "operator")
+        )
+        return logs if whole else None
 
-    logs = until("the sidecar says that the viewer has gone", told)
+    logs = until("all of it is in the logs", told)
     forbidden = [access.api_key, passphrase, token, guess, ticket, *keys_of_workspaces(kubectl)]
     assert len(forbidden) >= 8  # the master key and two workspaces' at least
     for place, text in logs.items():
@@ -95,13 +115,9 @@ async def test_logs_tell_who_did_what_and_no_secrets(
             assert not found, f"line {number} of {place} has a secret"
 
     # and the same request is found again at every hop
-    for component, verbs in (("api", {"create", "input", "ticket"}), ("gateway", {"attach"})):
-        text = "".join(each for place, each in logs.items() if place.endswith(f" {component}"))
-        audit = [line for line in lines_about(text, session) if line.get("logger") == "audit"]
-        assert verbs <= {line["verb"] for line in audit}
-        mine = [line for line in audit if line["requestId"] == headers["X-Request-Id"]]
+    for component in ("api", "gateway"):
+        mine = [line for line in audit(logs, component, session) if line["requestId"] == headers["X-Request-Id"]]
         assert {line["traceId"] for line in mine} == {TRACE}
-    operator = "".join(each for place, each in logs.items() if place.endswith(" operator"))
-    assert headers["X-Request-Id"] in {line.get("requestId") for line in lines_about(operator, session)}
+    assert headers["X-Request-Id"] in {line.get("requestId") for line in lines_about(of(logs, "operator"), session)}
     attached = [line for line in objects_in(logs[f"{session.pod} pty"]) if line.get("event") == "attach"]
     assert {(line["requestId"], line["traceId"]) for line in attached} == {(headers["X-Request-Id"], TRACE)}

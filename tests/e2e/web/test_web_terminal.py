@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from codesessions_dev.envfile import Access
@@ -11,7 +12,8 @@ from support.browser import PHONE, WebTerminal, chromium
 from support.kubectl import Kubectl
 from support.session import Sessions, until
 
-SYSTEM = ("-n", "codesessions-system")
+SYSTEM = "codesessions-system"
+GATEWAY = "--selector=app.kubernetes.io/component=gateway"
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +40,12 @@ def test_the_address_of_a_session_is_a_terminal(
 
         page.type("clear; for i in $(seq 1 20); do echo line-$i; sleep 0.2; done")
         page.shown("line-5")
-        kubectl(*SYSTEM, "delete", "pod", "-l", "app.kubernetes.io/component=gateway", "--wait=false")
+        system = replace(kubectl, namespace=SYSTEM)
+        old = system.ready_pods(GATEWAY)
+        system("delete", "pod", GATEWAY)
+        until("another gateway is ready", lambda: (new := system.ready_pods(GATEWAY)) and not new & old, seconds=240)
+        answer = lambda: page.context.request.get(page.url, headers={"Accept": "text/html"}).status  # noqa: E731
+        page.until("the ingress has heard of it", lambda: answer() == 200, seconds=120)
         page.shown("line-20", seconds=120)
         page.state("Connected", seconds=120)
         shown = [line for line in page.lines() if line.startswith("line-")]
@@ -71,7 +78,7 @@ def test_on_a_telephone_a_session_is_waited_for_and_read_when_it_has_ended(
         expect(page.page.locator("#panel-heading")).to_have_text("The session is being created")
 
         base.until_phase("completed")
-        until("its pod is gone", lambda: kubectl.get("pod", base.pod) is None, seconds=100)
+        until("its pod is gone", lambda: kubectl.get("pod", base.pod) is None, seconds=240)
         page.url = endpoint
         page.open().unlock(access.api_key)
         page.state("Completed")
