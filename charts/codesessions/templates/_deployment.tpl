@@ -70,6 +70,14 @@ spec:
             - name: {{ .portName }}
               containerPort: {{ .port }}
               protocol: TCP
+          # On a node that is crowded a start takes its time, and slow answers are better than none.
+          startupProbe:
+            httpGet:
+              path: /healthz
+              port: {{ .portName }}
+            periodSeconds: 1
+            timeoutSeconds: 5
+            failureThreshold: 120
           livenessProbe:
             httpGet:
               path: /healthz
@@ -82,7 +90,7 @@ spec:
               path: /readyz
               port: {{ .portName }}
             periodSeconds: 2
-            timeoutSeconds: 2
+            timeoutSeconds: 5
           {{- $drain := min 5 (sub $values.terminationGracePeriodSeconds 1) }}
           {{- if and .drain (gt (int $drain) 0) }}
           # Endpoints forget the pod before it stops to listen.
