@@ -125,6 +125,11 @@ class Workspace(Resource):
     resources: Resources | None = Field(default=None, description="Compute resources of the workspace container.")
     storage: Storage | None = Field(default=None, description="The volume at /workspace.")
     runtime_class_name: Name | None = Field(default=None, description="RuntimeClass of the pod, for instance gvisor.")
+    host_users: bool | None = Field(
+        default=None,
+        json_schema_extra={"enum": [False]},
+        description="false: a user namespace of its own; absent: as the platform says.",
+    )
     node_selector: dict[str, Annotated[str, Field(max_length=63)]] | None = Field(
         default=None, max_length=16, description="Labels a node must have."
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from codesessions_crds.codesession import Workspace
 from codesessions_crds.credentials import workspace_key
 from codesessions_crds.names import OPERATOR_MANAGER
 from codesessions_kube.client import KubeClient
@@ -13,7 +14,7 @@ from codesessions_kube.kinds import CLAIM, CODE_SESSION, POD, SECRET, Kind
 from codesessions_operator.desired.archivepod import archive_pod
 from codesessions_operator.desired.claim import claim
 from codesessions_operator.desired.common import Session, is_owned
-from codesessions_operator.desired.pod import pod
+from codesessions_operator.desired.pod import MOST_OWN_USERS, has_own_users, pod
 from codesessions_operator.desired.secret import secret
 from codesessions_operator.errors import StalledError, WaitingError
 from codesessions_operator.settings import Settings
@@ -32,6 +33,14 @@ class Applier:
 
         Raises WaitingError, StalledError, or KubeError if the API server does not answer.
         """
+        workspace = session.spec.workspace or Workspace()
+        user = workspace.run_as_user or 0
+        if user >= MOST_OWN_USERS and has_own_users(workspace, self._settings):  # the kubelet would try without end
+            message = (
+                f"There is no user {user} in a user namespace (hostUsers: false). Create the session anew with"
+                f" spec.workspace.runAsUser below {MOST_OWN_USERS}."
+            )
+            raise StalledError("WorkspaceInvalid", message)
         key = workspace_key(self._master_key, session.namespace, session.uid)
         await self._ensure(SECRET, session, secret(session, key))
         wanted = claim(session, self._settings)

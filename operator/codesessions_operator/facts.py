@@ -87,7 +87,7 @@ def read_pod(pod: Object, claim: Object | None) -> Facts:
             f" `kubectl describe node {node}`."
         )
         return Facts(Fate.NOT_READY, "TerminalNotReady", message)
-    return _scheduling(status, claim)
+    return _scheduling(status, pod, claim)
 
 
 def _ended(ended: Object, pod: Object, terminal: bool) -> Facts:
@@ -146,7 +146,7 @@ def waiting_words(pod: Object, claim: Object | None) -> str:
     """Why a pod of whatever containers does not start yet; empty if it merely takes its time."""
     status = pod.get("status") or {}
     names = [str(each.get("name")) for each in (pod.get("spec") or {}).get("containers") or []]
-    found = _waiting(status, pod, [(name, "containerStatuses") for name in names]) or _scheduling(status, claim)
+    found = _waiting(status, pod, [(name, "containerStatuses") for name in names]) or _scheduling(status, pod, claim)
     return "" if found.reason == STARTING[0] else found.message
 
 
@@ -182,10 +182,10 @@ def _last_end(container: Object) -> str:
     return f"exit code {ended.get('exitCode', '?')}, {words}"
 
 
-def _scheduling(status: Object, claim: Object | None) -> Facts:
+def _scheduling(status: Object, pod: Object, claim: Object | None) -> Facts:
     scheduled = _condition(status, "PodScheduled")
     if scheduled.get("status") != "False":
-        return Facts(Fate.STARTING, *STARTING)
+        return Facts(Fate.STARTING, STARTING[0], _sandbox(status, pod))
     detail = _PREEMPTION.sub("", str(scheduled.get("message") or ""))
     bound = claim is None or (claim.get("status") or {}).get("phase") == "Bound"
     if not bound and any(word in detail.lower() for word in ("storageclass", "persistentvolume", "volume")):
@@ -197,6 +197,18 @@ def _scheduling(status: Object, claim: Object | None) -> Facts:
         " add a node."
     )
     return Facts(Fate.STARTING, "Unschedulable", message)
+
+
+def _sandbox(status: Object, pod: Object) -> str:
+    """What a node has not done yet (KEP-3085): why not is in events alone."""
+    if _condition(status, "PodReadyToStartContainers").get("status") != "False":
+        return STARTING[1]
+    spec = pod.get("spec") or {}
+    needs = "volumes, network" + (" and user namespace (hostUsers: false)" if spec.get("hostUsers") is False else "")
+    return (
+        f"Node {spec.get('nodeName')} has not made the pod's sandbox yet, with its {needs}: the events of"
+        f" `kubectl describe pod {pod['metadata']['name']}` say why."
+    )
 
 
 def _container(statuses: object, name: str) -> Object:

@@ -19,6 +19,8 @@ KEY_DIR = "/etc/codesession"
 WORK_DIR = "/workspace"
 LAUNCHER = "/usr/local/bin/codesessions-launcher"
 DEFAULT_USER = 1000
+MOST_OWN_USERS = 65536
+"""User ids in a pod's user namespace, from 0 on (KEP-127)."""
 GRACE_SECONDS = 10
 LINGER_SECONDS = 60
 """How long the sidecar waits, where there is a registry, for somebody to take the transcript of a shell that ended."""
@@ -59,9 +61,14 @@ def pod(session: Session, settings: Settings) -> dict[str, Any]:
         "imagePullSecrets": pull_secrets,
     }
     spec.update({name: value for name, value in optional.items() if value})
-    if settings.host_users == "false":
+    if has_own_users(workspace, settings):
         spec["hostUsers"] = False  # user ids of its own: who gets out of the container is nobody on the node
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata(session), "spec": spec}
+
+
+def has_own_users(workspace: Workspace, settings: Settings) -> bool:
+    """Whether the pod gets a user namespace: if the platform or the session says so."""
+    return settings.host_users == "false" or workspace.host_users is False
 
 
 def _volumes(session: Session, workspace: Workspace, settings: Settings) -> list[dict[str, Any]]:

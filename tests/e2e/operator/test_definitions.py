@@ -51,6 +51,7 @@ ALL_OF_IT: dict[str, Any] = {
         "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"cpu": 1, "memory": "1.5Gi"}},
         "storage": {"size": "1Gi", "storageClassName": "fast", "ephemeral": False},
         "runtimeClassName": "gvisor",
+        "hostUsers": False,
         "nodeSelector": {"disk": "fast"},
         "tolerations": [{"key": "k", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 30}],
     },
@@ -78,6 +79,7 @@ def test_taken(kubectl: Kubectl, body: Any) -> None:
 
 WORKSPACE: list[tuple[dict[str, Any], str]] = [
     ({"image": ""}, "spec.workspace.image"),
+    ({"hostUsers": True}, "spec.workspace.hostUsers"),
     ({"imagePullPolicy": "Sometimes"}, "supported values"),
     ({"shell": []}, "at least 1 items"),
     ({"runAsUser": 0}, "greater than or equal to 1"),

@@ -12,6 +12,9 @@ TARGET = {"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvi
 UNSCHEDULED = {"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available: 1 Insufficient cpu."}
 
 
+NO_SANDBOX = {"type": "PodReadyToStartContainers", "status": "False"}
+
+
 @pytest.mark.parametrize(
     ("status", "fate", "reason", "words"),
     [
@@ -19,6 +22,7 @@ UNSCHEDULED = {"type": "PodScheduled", "status": "False", "message": "0/1 nodes 
         ({"phase": "Pending"}, Fate.STARTING, "PodStarting", "being started"),
         (waiting("workspace", "ContainerCreating"), Fate.STARTING, "PodStarting", "being started"),
         (waiting("workspace", "PodInitializing"), Fate.STARTING, "PodStarting", "being started"),
+        ({"conditions": [NO_SANDBOX]}, Fate.STARTING, "PodStarting", "kubectl describe pod ws-abc123"),
         (running(), Fate.READY, "Running", "shell runs"),
         (running(ready=False), Fate.NOT_READY, "TerminalNotReady", "kubectl describe node node-1"),
         (waiting("workspace", "ErrImagePull", "not found"), Fate.STARTING, "ImagePullFailed", "workspace:1"),
@@ -59,6 +63,13 @@ def test_what_a_pod_says(status: dict[str, Any], fate: Fate, reason: str, words:
     facts = read_pod(pod(status), None)
     assert (facts.fate, facts.reason) == (fate, reason)
     assert words in facts.message
+
+
+def test_a_user_namespace_is_named_where_one_was_asked_for() -> None:
+    found = pod({"conditions": [NO_SANDBOX]})
+    assert "user namespace" not in read_pod(found, None).message
+    found["spec"]["hostUsers"] = False
+    assert "user namespace" in read_pod(found, None).message
 
 
 def test_the_exit_code_is_the_shells_alone() -> None:

@@ -141,6 +141,14 @@ class TestTimeLimits:
         assert blocked(observed(status=lost, now=90100), "QuotaExceeded", "no").phase is Phase.CREATING
         assert blocked(observed(status=lost, now=90121), "QuotaExceeded", "no").phase is Phase.FAILED
 
+    def test_what_the_node_has_not_done_is_said_when_the_time_is_over(self) -> None:
+        waits = pod({"conditions": [{"type": "PodReadyToStartContainers", "status": "False"}]})
+        assert decide(observed(pod=waits, now=60)).message == "The pod is being started."
+        plan = decide(observed(pod=waits, now=500))
+        assert (plan.phase, plan.reason) == (Phase.FAILED, "PodStarting")
+        assert "did not start within 120 s" in plan.message
+        assert "sandbox" in plan.message
+
     def test_a_session_that_waited_for_the_operator_has_all_the_time(self) -> None:
         assert blocked(observed(created=-5000), "QuotaExceeded", "no").phase is Phase.CREATING
 

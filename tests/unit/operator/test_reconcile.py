@@ -370,6 +370,18 @@ async def test_what_the_api_server_refuses_is_said(error: KubeError, phase: str,
     assert words in bench.ready["message"]
 
 
+@pytest.mark.parametrize(("user", "phase"), [(65535, "Creating"), (65536, "Failed")])
+async def test_a_user_that_no_user_namespace_has_is_refused(user: int, phase: str) -> None:
+    bench = Bench()
+    await bench.make(workspace={"hostUsers": False, "runAsUser": user})
+    await bench.turn()
+    made = ("Pod", "demo", "ws-abc123") in bench.kube.objects
+    assert made is (phase == "Creating")
+    if not made:
+        assert (bench.status["phase"], bench.ready["reason"]) == (phase, "WorkspaceInvalid")
+        assert "runAsUser below 65536" in bench.ready["message"]
+
+
 async def test_a_refusal_is_tried_again_less_and_less_often_until_it_is_lifted() -> None:
     bench = Bench()
     await bench.make(startTimeoutSeconds=600)

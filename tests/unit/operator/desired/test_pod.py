@@ -237,6 +237,7 @@ def test_what_a_session_leaves_open_comes_from_the_settings() -> None:
     spec = pod(session(), replace(settings, host_users="false"))["spec"]
     assert spec["hostUsers"] is False
     assert "hostUsers" not in pod(session(), settings)["spec"]
+    assert pod(session(workspace={"hostUsers": False}), settings)["spec"]["hostUsers"] is False
     assert spec["runtimeClassName"] == "kata"
     assert spec["imagePullSecrets"] == [{"name": "a"}, {"name": "b"}]
     assert spec["containers"][0]["imagePullPolicy"] == "Never"
