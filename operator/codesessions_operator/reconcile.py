@@ -105,7 +105,17 @@ class Reconciler:
         uid = next((each["uid"] for each in owners if each.get("controller")), None)
         address = (pod.get("status") or {}).get("podIP")
         session = Session(namespace=key[0], name=key[1], uid=uid, spec=_NOTHING_KNOWN) if uid is not None else None
+        if session is not None and address is not None and await self._lives(session):
+            return
         await self._archiver.abandon(key, session, address)
+
+    async def _lives(self, session: Session) -> bool:
+        """Whether the API server has that very session: at the start of this program pods are known earlier."""
+        try:
+            latest = await self._client.get(CODE_SESSION, session.namespace, session.name)
+        except NotFoundError:
+            return False
+        return latest["metadata"]["uid"] == session.uid and not latest["metadata"].get("deletionTimestamp")
 
     async def _keep_policies(self, namespace: str) -> None:
         """What an upgrade brings is for workspaces that run, too, and what somebody took away is put back."""

@@ -554,3 +554,14 @@ async def test_the_pod_of_a_deleted_session_need_not_stay_for_its_transcript() -
     bench.see()
     await bench.turn()
     assert archiver.told == [("uid-cs", "10.0.0.7"), (None, None)]
+
+
+async def test_a_pod_whose_session_was_not_heard_of_yet_stays_for_its_transcript() -> None:
+    bench, archiver = Bench(), Abandoned()
+    await bench.make()
+    bench.reconciler = bench.another(archiver)
+    await bench.turn()
+    bench.pod_says({**running(), "podIP": "10.0.0.7"})
+    bench.sessions.remove(KEY, int(bench.kube.next_version()))
+    await bench.turn()
+    assert archiver.told == []
