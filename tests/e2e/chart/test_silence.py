@@ -68,7 +68,7 @@ def ask(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         process.wait(30)
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("part", ["apiserver", "etcd"] if FULL else ["apiserver"])
 def test_reads_say_how_old_they_are_and_writes_when_to_try_again(plane: ControlPlane, ask: Ask, part: str) -> None:
     age = lambda: int(ask("GET", SESSIONS)[1].get("age", "0"))  # noqa: E731

@@ -16,7 +16,7 @@ from support.session import Sessions, until
 from .conftest import Upgrade
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_it_makes_a_session_types_and_ends_it(
     access: Access, client: Client, system: Kubectl, sessions: Sessions, upgrade: Upgrade
 ) -> None:

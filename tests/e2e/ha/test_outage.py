@@ -59,7 +59,7 @@ def restarts(system: Kubectl) -> dict[str, int]:
     }
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("part", ["kube-apiserver", "etcd"] if FULL else ["kube-apiserver"])
 def test_the_cluster_does_not_answer(part: str, access: Access, system: Kubectl, sessions: Sessions) -> None:
     pid = Supervisor(Layout(ports=Ports.from_environment())).pid(part)

@@ -128,7 +128,7 @@ async def test_an_upgrade_of_everything_under_load(
     assert session.resource()["status"].get("restarts", 0) == 0
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_a_killed_leader_is_followed_by_the_other(
     system: Kubectl, kubectl: Kubectl, sessions: Sessions, upgrade: Upgrade
 ) -> None:

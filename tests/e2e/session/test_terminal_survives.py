@@ -55,7 +55,7 @@ def _kill_sidecar(kubectl: Kubectl, session: Session) -> int:
     return len(answer.stdout.split())
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_twenty_kills_of_the_sidecar_during_a_burst_change_no_byte(kubectl: Kubectl, sessions: Sessions) -> None:
     session = sessions.create("burst")
     session.run("cat >burst.py <<'EOF'" + PROGRAM + "EOF\n:")
