@@ -51,7 +51,7 @@ def read_rollout(
     """How the rollout of revision `number` is (as `kubectl rollout status` decides)."""
     status = (deployment or {}).get("status") or {}
     available = int(status.get("availableReplicas") or 0)
-    mine = [pod for pod in pods if _revision(pod) == number and not pod["metadata"].get("deletionTimestamp")]
+    mine = revision_of(pods, number)
     if deployment is None:
         return RolloutFacts(Rollout.PROGRESSING, "RollingOut", "The Deployment is being made.")
     annotation = (deployment["metadata"].get("annotations") or {}).get(REVISION_LABEL)
@@ -66,6 +66,11 @@ def read_rollout(
             return RolloutFacts(Rollout.BROKEN, *broken, available)
     reason, message = _why(deployment, mine, number)
     return RolloutFacts(Rollout.PROGRESSING, reason, message, available)
+
+
+def revision_of(pods: Sequence[Object], number: int) -> list[Object]:
+    """The pods of a revision that are to stay."""
+    return [pod for pod in pods if _revision(pod) == number and not pod["metadata"].get("deletionTimestamp")]
 
 
 def _revision(pod: Object) -> int:

@@ -1,4 +1,4 @@
-"""The last lines of applications that end with exit code 0, as if all were well.
+"""The last lines of applications that end with exit code 0, as if all were well, and of those that never get ready.
 
 Of other ends the kubelet reports them itself (Kubernetes: terminationMessagePolicy FallbackToLogsOnError).
 """
@@ -34,10 +34,25 @@ class LastWords:
     def __init__(self, client: KubeClient) -> None:
         self._client = client
         self._known: dict[tuple[str, int], str] = {}
+        self._waiting: dict[str, str] = {}
 
     async def complete(self, pods: Sequence[Object]) -> list[Object]:
         """The pods, with what the kubelet does not report in the place where it reports the rest."""
         return [await self._complete(pod) for pod in pods]
+
+    async def of_waiting(self, pods: Sequence[Object]) -> str:
+        """What the first pod says whose container runs and is not ready; empty if there is none."""
+        for pod in pods:
+            container = container_of(pod)
+            if container.get("ready") or "running" not in (container.get("state") or {}):
+                continue
+            uid = pod["metadata"]["uid"]
+            if uid not in self._waiting:  # once: what is said of a rollout is not to change with every line
+                if len(self._waiting) >= _MOST:
+                    self._waiting.clear()
+                self._waiting[uid] = (await self._read(pod, previous=False)).strip()
+            return self._waiting[uid]
+        return ""
 
     async def _complete(self, pod: Object) -> Object:
         ended = ended_well(pod)

@@ -22,7 +22,7 @@ from codesessions_kube.store import Key, ObjectStore
 
 from codesessions_operator import events
 from codesessions_operator.apps import objects, plan
-from codesessions_operator.apps.facts import Rollout, RolloutFacts, read_health, read_rollout
+from codesessions_operator.apps.facts import Rollout, RolloutFacts, read_health, read_rollout, revision_of, tail
 from codesessions_operator.apps.lastwords import LastWords
 from codesessions_operator.apps.plan import AppRecord
 from codesessions_operator.apps.records import app_record, build_records
@@ -232,6 +232,9 @@ class AppReconciler:
         message = (
             f"It is not available after {app.spec.rollout_timeout_seconds} s (rolloutTimeoutSeconds). {facts.message}"
         )
+        said = await self._last_words.of_waiting(revision_of(pods, target.number))
+        if said:
+            message += f" Its last lines:\n{tail(said)}"
         return RolloutFacts(Rollout.BROKEN, "RolloutTimeout", message, facts.available)
 
     def _settle(

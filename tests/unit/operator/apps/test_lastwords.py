@@ -60,3 +60,16 @@ async def test_of_other_ends_the_kubelet_has_told_all() -> None:
 
 async def test_a_log_that_is_gone_is_no_reason_to_wait() -> None:
     assert "it said nothing" in await message(Logs(None), pod(0))
+
+
+async def test_of_one_that_never_gets_ready_the_lines_of_then_are_kept() -> None:
+    logs = Logs(b"listening on 127.0.0.1:3000\n")
+    words = LastWords(logs)  # type: ignore[arg-type]
+    ready = app_pod(2, {"ready": True, "state": {"running": {}}})
+    deaf = app_pod(2, {"ready": False, "state": {"running": {}}})
+    deaf["metadata"]["uid"] = "uid-deaf"
+    assert await words.of_waiting([ready]) == ""
+    assert await words.of_waiting([ready, deaf]) == "listening on 127.0.0.1:3000"
+    logs.text = b"listening on 127.0.0.1:3000\nstill here\n"
+    assert await words.of_waiting([deaf]) == "listening on 127.0.0.1:3000"
+    assert len(logs.asked) == 1
