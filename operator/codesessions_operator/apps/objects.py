@@ -19,6 +19,7 @@ from codesessions_crds.names import (
 )
 
 from codesessions_operator.apps.settings import AppSettings
+from codesessions_operator.literal import literal_env
 from codesessions_operator.settings import names_of, words_of
 
 Object = dict[str, Any]
@@ -151,7 +152,7 @@ def _container(app: Application, revision: Revision, settings: AppSettings, pull
         "name": CONTAINER,
         "image": revision.image,
         "imagePullPolicy": pull_policy,
-        "env": [{"name": name, "value": value} for name, value in env.items()],
+        "env": literal_env(env),
         "ports": [{"name": PORT_NAME, "containerPort": spec.port, "protocol": "TCP"}],
         "readinessProbe": probe,
         # Proxies forget the pod while it still answers, so that no request is lost.

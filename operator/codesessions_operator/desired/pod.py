@@ -11,6 +11,7 @@ from codesessions_crds.codesession import Workspace
 from codesessions_crds.names import PTY_PORT, session_id, workspace_id
 
 from codesessions_operator.desired.common import Session, metadata
+from codesessions_operator.literal import literal, literal_env
 from codesessions_operator.settings import Settings, names_of
 
 RUN_DIR = "/run/codesession"
@@ -107,7 +108,7 @@ def _sidecar(session: Session, workspace: Workspace, settings: Settings) -> dict
         "imagePullPolicy": settings.image_pull_policy,
         "restartPolicy": "Always",
         "ports": [{"name": SIDECAR, "containerPort": PTY_PORT}],
-        "env": [{"name": name, "value": value} for name, value in env.items()],
+        "env": literal_env(env),
         # The workspace container starts when this returns: the launcher is there and the sidecar listens.
         "lifecycle": {"postStart": {"exec": {"command": [LAUNCHER, "--install", RUN_DIR]}}},
         "readinessProbe": {**health, "periodSeconds": 2, "timeoutSeconds": 2},
@@ -151,9 +152,9 @@ def _workspace(session: Session, workspace: Workspace, settings: Settings) -> di
         "name": WORKSPACE,
         "image": workspace.image or settings.workspace_image,
         "imagePullPolicy": workspace.image_pull_policy or settings.image_pull_policy,
-        "command": [f"{RUN_DIR}/launcher", "--", *(workspace.shell or ())],
+        "command": [f"{RUN_DIR}/launcher", "--", *(literal(word) for word in workspace.shell or ())],
         "workingDir": WORK_DIR,
-        "env": [{"name": name, "value": value} for name, value in env.items()],
+        "env": literal_env(env),
         "securityContext": _CONFINED,
         "resources": {"requests": requests, "limits": limits},
         "volumeMounts": [

@@ -9,6 +9,7 @@ from codesessions_builder.order import VARIABLE, Order
 from codesessions_builder.runner import CA_VARIABLES
 
 from codesessions_operator.builds.engine import BuildRequest, BuildSettings
+from codesessions_operator.literal import literal_env
 
 Object = dict[str, Any]
 USER = 1000
@@ -74,7 +75,7 @@ def platform_container(
         "image": settings.builder_image,
         "imagePullPolicy": settings.image_pull_policy,
         "command": command,
-        "env": as_env(env),
+        "env": literal_env(env),
         "securityContext": security,
         "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "2", "memory": "512Mi"}},
         "volumeMounts": mounts,
@@ -99,7 +100,7 @@ def steps_container(
         "imagePullPolicy": settings.image_pull_policy,
         "command": command,
         "workingDir": folder,
-        "env": as_env(env),
+        "env": literal_env(env),
         "securityContext": security,
         "resources": {
             "requests": {"cpu": settings.cpu_request, "memory": settings.memory_request},
@@ -113,11 +114,6 @@ def steps_env(settings: BuildSettings) -> dict[str, str]:
     """What the platform sets for the user's code: proxies, package indexes, its certificate authority."""
     env = dict(settings.env)
     return dict.fromkeys(CA_VARIABLES, CA_FILE) | env if settings.ca_bundle_config_map else env
-
-
-def as_env(env: dict[str, str]) -> list[Object]:
-    """As a container has it."""
-    return [{"name": name, "value": value} for name, value in env.items()]
 
 
 def volumes(large: Iterable[str], small: Iterable[str], request: BuildRequest, settings: BuildSettings) -> list[Object]:

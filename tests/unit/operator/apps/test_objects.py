@@ -104,7 +104,7 @@ def test_what_an_app_says_is_what_its_pods_are() -> None:
     found = made(
         sessionName="cs-abc",
         port=3000,
-        env=[{"name": "A", "value": "b"}, {"name": "PORT", "value": "1"}],
+        env=[{"name": "A", "value": "b$(C)"}, {"name": "PORT", "value": "1"}],
         envFrom=[{"secretRef": {"name": "s"}}],
         resources={"limits": {"memory": "1Gi"}},
         readiness={"path": "/ready", "initialDelaySeconds": 5},
@@ -114,7 +114,7 @@ def test_what_an_app_says_is_what_its_pods_are() -> None:
     pod = found["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     env = {each["name"]: each["value"] for each in container["env"]}
-    assert (env["A"], env["PORT"], found["spec"]["replicas"]) == ("b", "3000", 3)
+    assert (env["A"], env["PORT"], found["spec"]["replicas"]) == ("b$$(C)", "3000", 3)
     assert container["envFrom"] == [{"secretRef": {"name": "s"}}]
     assert container["resources"]["limits"]["memory"] == "1Gi"
     assert "memory" not in container["resources"]["requests"]

@@ -241,3 +241,10 @@ def test_what_a_session_leaves_open_comes_from_the_settings() -> None:
     assert spec["runtimeClassName"] == "kata"
     assert spec["imagePullSecrets"] == [{"name": "a"}, {"name": "b"}]
     assert spec["containers"][0]["imagePullPolicy"] == "Never"
+
+
+def test_dollars_of_a_person_are_no_references_for_the_kubelet() -> None:
+    shell = ["/bin/sh", "-c", "echo $$ $(HOME)"]
+    found = built(shell=shell, env=[{"name": "SECRET", "value": "pa$$word"}])
+    assert container(found, "workspace")["command"][-1] == "echo $$$$ $$(HOME)"
+    assert env(found)["SECRET"] == "pa$$$$word"
