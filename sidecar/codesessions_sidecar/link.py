@@ -197,15 +197,15 @@ class Link:
             return
         except OSError:
             count = 0
-        loop = asyncio.get_running_loop()
         if count == 0:
             self._at_end = True
-            loop.remove_reader(self._data)
+            asyncio.get_running_loop().remove_reader(self._data)
             self._spool.cut(whole=True)
             self._end_if_all_is_read()
             self._changed()
             return
         if _BUSY_BYTES <= count < MAX_READ // 4:
+            loop = asyncio.get_running_loop()
             loop.remove_reader(self._data)
             self._gather = loop.call_later(_GATHER_SECONDS, self._read_on)
         self._cut()

@@ -114,27 +114,27 @@ class Output:
 
     def _send_at_once(self) -> bool:
         """Send the newest chunk in the turn of the loop in which it came; false if there is more to do than that."""
-        viewers = self._terminal.viewers
+        terminal, socket = self._terminal, self._socket
         if self._held or self._skipped or self._drop_until is not None or self._show_old is not None:
             return False
-        if self._socket.waiting or not self._socket.open or self._terminal.exit is not None:
+        if socket.waiting or not socket.open or terminal.exit is not None:
             return False
-        if self._terminal.size != self._size or (len(viewers), viewers.writers) != self._company:
+        if terminal.size != self._size or terminal.viewers.company != self._company:
             return False
-        spool = self._terminal.spool
+        spool = terminal.spool
         if spool.last_seq == self._seat.after:
             return True
         chunk = spool.newest
         if chunk is None or chunk.seq != self._seat.after + 1 or len(chunk.data) > self._budget():
             return False
         self._seat.after = chunk.seq
-        self._count(self._socket.put(self._dialect.output((chunk,))))
+        self._count(socket.put(self._dialect.output((chunk,))))
         return True
 
     async def _open(self) -> None:
         """Take the place where output begins, and say hello."""
         terminal, wanted = self._terminal, self._visitor.options.after
-        spool, viewers = terminal.spool, terminal.viewers
+        spool = terminal.spool
         last, oldest = spool.last_seq, spool.oldest_seq
         if wanted is None:
             after, kept = last, 0
@@ -144,7 +144,7 @@ class Output:
         else:
             after = max(wanted, oldest - 1)
         self._seat.after = self._acked = after
-        self._company, self._size = (len(viewers), viewers.writers), terminal.size
+        self._company, self._size = terminal.viewers.company, terminal.size
         opening = Opening(
             session_id=self._visitor.session_id,
             last_seq=last,
@@ -164,8 +164,7 @@ class Output:
 
     async def _tell_news(self) -> None:
         """Say, once, what has changed around the terminal since this was told last."""
-        viewers = self._terminal.viewers
-        company, size = (len(viewers), viewers.writers), self._terminal.size
+        company, size = self._terminal.viewers.company, self._terminal.size
         if company != self._company:
             self._company = company
             await self._socket.send(self._dialect.company(*company))

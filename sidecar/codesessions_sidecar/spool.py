@@ -249,17 +249,16 @@ class Spool:
         head, last, start = self._output.numbers[_HEAD], self._chunks.numbers[_NEXT] - 1, self._cut_until
         while start < head:
             end = min(head, start + MAX_READ)
+            short = self._output.recent(start, end - start) if end - start <= _SHORT else None
             if not (whole and end == head):
-                tail = min(4, end - start)
-                end -= incomplete_tail(self._output.recent(end - tail, tail))
+                end -= incomplete_tail(short[-4:] if short is not None else self._output.recent(end - 4, 4))
             if end <= start:
                 break
             last += 1
             created = self._write_record(last, end)
             self._chunks.numbers[_NEXT] = last + 1
             self._output.numbers[_MIRROR] = last + 1
-            short = end - start <= _SHORT
-            self.newest = Chunk(last, self._output.recent(start, end - start), created) if short else None
+            self.newest = None if short is None else Chunk(last, short[: end - start], created)
             self._cut_until = start = end
         return head - start
 

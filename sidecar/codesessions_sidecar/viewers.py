@@ -32,6 +32,8 @@ class Viewers:
     def __init__(self, resize: Callable[[int, int], None], changed: Callable[[], None]) -> None:
         self._resize, self._changed = resize, changed
         self.seats: set[Seat] = set()
+        self.company = 0, 0
+        """How many are attached, and how many of them may type."""
         self.attached: Counter[str] = Counter()
         self.bytes_in: Counter[str] = Counter()
         self.bytes_out: Counter[str] = Counter()
@@ -45,7 +47,7 @@ class Viewers:
     @property
     def writers(self) -> int:
         """How many may type."""
-        return sum(seat.writes for seat in self.seats)
+        return self.company[1]
 
     def by_dialect(self) -> Counter[str]:
         """How many are attached, by dialect; 0 for one that was."""
@@ -54,15 +56,20 @@ class Viewers:
     def enter(self, seat: Seat) -> None:
         """Somebody has come."""
         self.seats.add(seat)
+        self._count()
         self.attached[seat.dialect] += 1
         self._changed()
 
     def leave(self, seat: Seat) -> None:
         """Somebody has gone; the others may have more room now."""
         self.seats.discard(seat)
+        self._count()
         if seat.size is not None:
             self._fit()
         self._changed()
+
+    def _count(self) -> None:
+        self.company = len(self.seats), sum(seat.writes for seat in self.seats)
 
     def resize(self, seat: Seat, size: Size) -> None:
         """A writer's screen has this size; one who only looks on has no say."""

@@ -97,7 +97,7 @@ class WebSocket:
         count = 0
         for message in messages:
             if self.open:
-                self._writer.write(frame(message))
+                self._writer.transport.write(frame(message))
                 count += len(message.data)
         return count
 

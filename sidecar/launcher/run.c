@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 enum {
+    LITTLE = 256,           /* a read of less is taken for all there was: the next poll(2) says if there is more */
     TURNS = 4,              /* times the buffer is filled from the pty in one go, at most */
     KILL_AFTER_MS = 2000,   /* from SIGHUP and SIGTERM to SIGKILL */
     HUNG_MS = 50,           /* how long a pty without a holder is left alone */
@@ -82,7 +83,7 @@ static void take_signals(void)
     }
 }
 
-/* Fill the buffer from the pty, which gives 4095 bytes at a time. True if there is something to send. */
+/* Fill the buffer from the pty, which gives 4095 bytes at a time, until it gives little. True if there is something to send. */
 static bool read_pty(void)
 {
     w.out_start = w.out_end = 0;
@@ -92,7 +93,7 @@ static bool read_pty(void)
             w.out_end += (size_t)got;
             w.after_end += w.ended ? (uint64_t)got : 0;
             w.pty_done = w.after_end > MOST_PENDING;
-            if (w.pty_done)
+            if (w.pty_done || got < LITTLE)
                 break;
             continue;
         }
@@ -123,6 +124,8 @@ static void move_output(void)
         }
         w.out_start += (size_t)sent;
         w.out_total += (uint64_t)sent;
+        if (sent < LITTLE && !w.ended)
+            return;
     }
 }
 
@@ -192,7 +195,7 @@ static void turn(void)
         take_signals();
     if (fds[1].revents && w.control >= 0)
         obey(&w);
-    if (!hung || w.ended)
+    if (sending || w.ended || (!hung && fds[2].revents & (POLLIN | POLLHUP | POLLERR)))
         move_output();
     if (!w.pty_done && (typing || fds[3].revents & POLLIN))
         move_input();
