@@ -30,7 +30,7 @@ _MAX_CALLERS = 8
 _MAX_PACKET = 4096
 _HELLO_SECONDS = 2.0
 """How long a caller may take to say who it is."""
-_FLUSH_SECONDS = 0.05
+_FLUSH_SECONDS = 0.25
 """How long an incomplete character waits for its rest."""
 _BUSY_BYTES = 2048
 _GATHER_SECONDS = 0.001
