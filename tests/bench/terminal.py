@@ -7,11 +7,12 @@ are shown.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import statistics
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -29,6 +30,8 @@ FLOOD = f"stty -echo; echo '<<''ON>>'; read x; yes {LINE} | head -c {SIZE}; echo
 ECHO = "stty raw -echo; echo '<<''ON>>'; exec cat"
 ENDLESS = f"trap \"echo '<<''DONE>>'\" INT; stty -echo; echo '<<''ON>>'; read x; yes {LINE}; exec sleep 1000"
 ECHOES = 1000
+KEYS = 25
+"""Of one terminal, before it is the next one's turn."""
 
 
 def cpu_seconds(pid: int) -> float:
@@ -75,18 +78,27 @@ def flood(start: Start, figures: Figures) -> None:
         stream.close()
 
 
-def echo(start: Start, figures: Figures) -> None:
-    """A key and its echo, one after the other."""
-    with start(ECHO) as terminal:
-        stream, times = begin(terminal), []
-        for _ in range(ECHOES):
-            begun = time.perf_counter()
-            terminal.type(stream, b"x")
-            stream.wait()
-            times.append(time.perf_counter() - begun)
-        figures.add("echo p50 us", percentile(times, 0.5) * 1e6)
-        figures.add("echo p99 us", percentile(times, 0.99) * 1e6)
-        stream.close()
+def echo(starts: Mapping[str, Start], figures: Mapping[str, Figures]) -> None:
+    """A key and its echo, one after the other.
+
+    All terminals run at once and take turns of a few keys: what else the machine does then meets all of them alike.
+    """
+    with contextlib.ExitStack() as stack:
+        terminals = {name: stack.enter_context(start(ECHO)) for name, start in starts.items()}
+        streams = {name: begin(terminal) for name, terminal in terminals.items()}
+        times: dict[str, list[float]] = {name: [] for name in starts}
+        for _ in range(ECHOES // KEYS):
+            for name, terminal in terminals.items():
+                for _ in range(KEYS):
+                    begun = time.perf_counter()
+                    terminal.type(streams[name], b"x")
+                    streams[name].wait()
+                    times[name].append(time.perf_counter() - begun)
+        for name, stream in streams.items():
+            figures[name].add("echo p10 us", percentile(times[name], 0.1) * 1e6)
+            figures[name].add("echo p50 us", percentile(times[name], 0.5) * 1e6)
+            figures[name].add("echo p99 us", percentile(times[name], 0.99) * 1e6)
+            stream.close()
 
 
 def stale(start: Start, figures: Figures, *, pace: float = 0.0) -> None:
@@ -177,16 +189,17 @@ def main() -> None:
     figures = {name: Figures() for name in (*starts, "ingress")}
     for number in range(options.rounds):
         order = list(starts.items())
-        for name, start in order[number % 3 :] + order[: number % 3]:
+        order = order[number % 3 :] + order[: number % 3]
+        for name, start in order:
             flood(start, figures[name])
-            echo(start, figures[name])
             idle(start, figures[name])
             stale(start, figures[name])
             stale(start, figures[name], pace=10e6)
+        echo(dict(order), figures)
         with ingress() as through:
             if through is not None:
                 flood(through, figures["ingress"])
-                echo(through, figures["ingress"])
+                echo({"ingress": through}, figures)
                 stale(through, figures["ingress"])
         shell_speed(sidecar, figures["sidecar"])
         company(sidecar, figures["sidecar"])
