@@ -27,10 +27,10 @@ def advice(items: list[Object]) -> str:
             "None of them has ended. One that is ended (DELETE) counts on until its record is deleted; ask who runs the"
             " cluster for more."
         )
-    found = f"Of them {len(ended)} have ended, and count until their records are deleted"
+    found = f"Those that have ended, {len(ended)} by now, count until their records are deleted"
     times = [(moment, each) for each in ended if (moment := _goes_at(each)) is not None]
     if times:
-        found += f": the first one is at {min(moment for moment, _ in times):%Y-%m-%dT%H:%M:%SZ}"
+        found += f", the first at {min(moment for moment, _ in times):%Y-%m-%dT%H:%M:%SZ}"
     metadata = min(ended, key=_ended_at)["metadata"]
     return (
         f"{found}. Who runs the cluster makes room at once by `kubectl -n {metadata['namespace']} delete codesession"

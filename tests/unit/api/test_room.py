@@ -23,14 +23,14 @@ OLD, NEW = (session(f"cs-{day}", "Completed", f"2025-02-0{day}T10:00:00Z") for d
 def test_it_is_said_when_there_will_be_room_and_how_to_make_some() -> None:
     brief = session("cs-f", "Failed", "2025-02-02T10:00:00Z", ttl=60)
     said = advice([trim_session(each) for each in (RUNS, NEW, OLD, brief)])
-    assert "Of them 3 have ended" in said
-    assert "the first one is at 2025-02-02T10:01:00Z" in said
+    assert "have ended, 3 by now, count" in said
+    assert "the first at 2025-02-02T10:01:00Z" in said
     assert "`kubectl -n acme delete codesession cs-1`" in said
 
 
 @pytest.mark.parametrize("ended", [session("cs-1", "Completed"), session("cs-1", "Completed", "soon"), RUNS])
 def test_nothing_is_said_of_a_moment_that_is_not_known(ended: Any) -> None:
-    assert " is at " not in advice([ended, session("cs-2", "Failed", "2025-02-02T10:00:00Z", ttl=0)])
+    assert ", the first at " not in advice([ended, session("cs-2", "Failed", "2025-02-02T10:00:00Z", ttl=0)])
 
 
 def test_without_one_that_has_ended_it_says_so() -> None:
