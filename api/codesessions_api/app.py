@@ -41,6 +41,7 @@ from codesessions_api.metrics import Metrics
 from codesessions_api.problems import MEDIA_TYPE, Problem, fault_of_ours, try_again
 from codesessions_api.ratelimits import Limit, RateLimits
 from codesessions_api.service import Service
+from codesessions_api.shares import Shares
 from codesessions_api.sidecar import Sidecars
 
 NOBODY_THERE = 499
@@ -70,6 +71,7 @@ class Application:
         self._master_key, self._client, self._pty_base_url = master_key, client, pty_base_url
         self._registry, self._cache = registry, cache or ArchiveCache(Path(tempfile.gettempdir()) / "transcripts", 0)
         self._rate_limits, self._proxies = RateLimits(rate_limits or {}, time.monotonic), proxies
+        self._shares = Shares(request_limit)
         self.context: Context | None = None
         self.metrics = Metrics()
         self.web = FastAPI(
@@ -78,7 +80,7 @@ class Application:
         self.web.openapi = openapi.document  # type: ignore[method-assign]
         _handle_problems(self.web)
         self._add_operations()
-        self.asgi = Edge(self.web, self.metrics, request_limit)
+        self.asgi = Edge(self.web, self.metrics, request_limit, self._shares)
 
     def leave(self) -> None:
         """Answer the requests that are held, and hold no more."""
@@ -107,6 +109,7 @@ class Application:
                 Deploys(client, known, configured=registry is not None),
                 BuildLogs(client, known, registry),
                 self._rate_limits,
+                self._shares,
                 self._pty_base_url,
                 self._proxies,
             )

@@ -21,6 +21,7 @@ from codesessions_api.deploys import Deploys
 from codesessions_api.problems import Problem, try_again
 from codesessions_api.ratelimits import READS, WRITES, RateLimits
 from codesessions_api.service import Service
+from codesessions_api.shares import Shares
 from codesessions_api.sidecar import Sidecars
 
 BASE = "/api/v1/code-sessions"
@@ -40,6 +41,7 @@ class Context:
     deploys: Deploys
     build_logs: BuildLogs
     rate_limits: RateLimits
+    shares: Shares
     pty_base_url: str = ""
     proxies: tuple[Network, ...] = ()
     """Whose X-Forwarded-For is believed."""
@@ -66,6 +68,8 @@ class Context:
             raise
         kind = limit or (READS if request.method == "GET" else WRITES)
         request.scope["rate_limit"] = self.rate_limits.take(caller, kind)
+        self.shares.enter(caller.namespace)
+        request.scope["share"] = caller.namespace  # until the answer is sent
         caller.require(scope)
         return caller
 

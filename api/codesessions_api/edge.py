@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from codesessions_api.leftover import Leftover
 from codesessions_api.metrics import Metrics
 from codesessions_api.problems import MEDIA_TYPE, Problem, fault_of_ours, try_again
+from codesessions_api.shares import Shares
 from codesessions_api.trace import current, trace_of
 
 _log = logging.getLogger(__name__)
@@ -23,8 +24,8 @@ _UNBOUND = frozenset({"/healthz", "/readyz", "/metrics"})
 class Edge:
     """Wraps the application."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, limit: int) -> None:
-        self._app, self._metrics, self._limit = app, metrics, limit
+    def __init__(self, app: ASGIApp, metrics: Metrics, limit: int, shares: Shares) -> None:
+        self._app, self._metrics, self._limit, self._shares = app, metrics, limit, shares
         self._held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -67,6 +68,8 @@ class Edge:
                 await refuse(tagged, fault_of_ours(), tag.decode())
         finally:
             self._held -= 1
+            if "share" in inner:
+                self._shares.leave(inner["share"])
             self._metrics.held.set(self._held)
             route = getattr(inner.get("route"), "path", "none")
             self._metrics.note(scope["method"], route, status, time.perf_counter() - begun)

@@ -25,6 +25,7 @@ from codesessions_api.gateway.splice import BUFFER, Cut, Splice, part
 from codesessions_api.gateway.upstream import UnreachableError, open_upstream
 from codesessions_api.problems import Problem, try_again
 from codesessions_api.ratelimits import Limit, RateLimits
+from codesessions_api.shares import Shares
 from codesessions_api.tickets import address_of, ticket_for
 from codesessions_api.trace import current, trace_of
 
@@ -79,6 +80,7 @@ class Gateway:
         self._caches, self._master_key, self._limit, self._clock = caches, master_key, limit, clock
         self._admission = Admission(caches, master_key, origins, clock=clock)
         self._pages = Pages(web)
+        self._shares = Shares(limit)
         self._rate_limits, self._proxies = RateLimits(rate_limits or {}, time.monotonic), proxies
         self._tasks: set[asyncio.Task[None]] = set()
         self._silent: set[asyncio.Task[None]] = set()
@@ -213,6 +215,22 @@ class Gateway:
             raise try_again(503, "overloaded", "The gateway has as many connections as it can hold, or it stops.")
         request.parameters()
         visitor = await self._admitted(request)
+        namespace = visitor.session["metadata"]["namespace"]
+        self._shares.enter(namespace)
+        try:
+            await self._connect(visitor, request, request_id, reader, writer)
+        finally:
+            self._shares.leave(namespace)
+
+    async def _connect(
+        self,
+        visitor: Visitor,
+        request: Handshake,
+        request_id: str,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        """Bring a visitor to the terminal, or say why not."""
         status, address = views.status_of(visitor.session), address_of(visitor.session)
         try:
             if status != "running" or address is None:

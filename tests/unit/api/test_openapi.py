@@ -13,6 +13,7 @@ from codesessions_api.deploy_caches import DeployCaches
 from codesessions_api.deploys import Deploys
 from codesessions_api.ratelimits import RateLimits
 from codesessions_api.service import Service
+from codesessions_api.shares import Shares
 from codesessions_api.sidecar import Sidecars
 from openapi_spec_validator import validate
 
@@ -24,7 +25,9 @@ async def context() -> Context:
     known = DeployCaches(object())  # type: ignore[arg-type]
     service, sidecars = Service(object(), caches), Sidecars(b"k" * 32)  # type: ignore[arg-type]
     deploys, logs = Deploys(object(), known, configured=True), BuildLogs(object(), known, None)  # type: ignore[arg-type]
-    return Context(service, caches, sidecars, transcripts, b"k" * 32, deploys, logs, RateLimits({}, time.monotonic))
+    return Context(
+        service, caches, sidecars, transcripts, b"k" * 32, deploys, logs, RateLimits({}, time.monotonic), Shares(9)
+    )
 
 
 def test_the_document_is_valid() -> None:

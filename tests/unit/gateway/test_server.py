@@ -256,6 +256,31 @@ async def test_it_goes_on_without_the_api_server(rig: Rig) -> None:
     assert await client.next() == (BINARY, b"x")
 
 
+async def test_one_organisation_leaves_room_for_the_others() -> None:
+    async with gateway_rig(limit=4) as rig:
+        await rig.kube.add_organization("other")
+        other = await rig.kube.add_key("other")
+        await rig.kube.add_session(namespace="other", ip=rig.terminal.ip)
+        clients = [(await rig.attached())[0] for _ in range(3)]
+        client = await rig.ask()
+        assert (client.status, (await problem_of(client))["code"]) == (503, "overloaded")
+        await client.close()
+        await comes_in(rig, other.text)
+        await clients[0].close()
+        await comes_in(rig, rig.key)
+
+
+async def comes_in(rig: Rig, key: str) -> None:
+    """Within a while: who was refused, or has left, counts for a moment still."""
+    for _ in range(600):
+        client = await rig.ask(key=key)
+        if client.status == 101:
+            return
+        await client.close()
+        await asyncio.sleep(0.05)
+    pytest.fail("nobody comes in")
+
+
 async def test_too_many_are_told_to_try_again() -> None:
     async with gateway_rig(limit=1) as rig:
         await rig.attached()
