@@ -21,6 +21,7 @@ from typing import Any
 from codesessions_dev.local.binaries import GROUPS, build
 from codesessions_dev.shell import run, wait_until
 
+from support.faults import stopped
 from support.kubectl import Kubectl
 
 AUDIT_POLICY = {
@@ -133,11 +134,8 @@ class ControlPlane:
     def silent(self, part: str) -> Iterator[None]:
         """`etcd` or `apiserver` does not run, with its connections open: the hardest kind of silence."""
         pid = self._processes[("etcd", "apiserver").index(part)].pid
-        os.kill(pid, signal.SIGSTOP)
-        try:
+        with stopped(pid):
             yield
-        finally:
-            os.kill(pid, signal.SIGCONT)
 
     def log_in(self, namespace: str, account: str) -> Path:
         """A kubeconfig for a service account."""

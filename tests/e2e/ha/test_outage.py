@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import ssl
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from email.message import Message
 
 import pytest
@@ -19,7 +15,7 @@ from codesessions_dev.client import BASE
 from codesessions_dev.envfile import Access
 from codesessions_dev.layout import Layout, Ports
 from codesessions_dev.local.process import Supervisor
-from support.faults import FULL, scaled
+from support.faults import FULL, scaled, stopped
 from support.kubectl import Kubectl
 from support.session import Sessions, until
 
@@ -39,16 +35,6 @@ def call(access: Access, method: str, path: str, body: object = None) -> tuple[i
             return answer.status, answer.headers, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.headers, error.read().decode()
-
-
-@contextmanager
-def stopped(pid: int) -> Iterator[None]:
-    """A process that does not run, with its connections open: the hardest kind of silence."""
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 def restarts(system: Kubectl) -> dict[str, int]:
