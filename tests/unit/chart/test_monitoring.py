@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator
-from typing import Any
 
-import promql_parser
 import pytest
 from codesessions_api.caches import Caches
 from codesessions_api.gateway.server import Metrics as GatewayMetrics
@@ -15,14 +11,10 @@ from codesessions_api.metrics import Metrics as ApiMetrics
 from codesessions_dev.layout import REPO
 from codesessions_operator.health import Metrics as OperatorMetrics
 from prometheus_client import CollectorRegistry
+from support import monitoring
 from support.helm import render
 from support.kube import MemoryKube
-
-GIVEN = {"namespace", "pod"}
-"""Labels that Prometheus adds to what it scrapes by a PodMonitor or ServiceMonitor."""
-RULE = {"prometheusRule": {"enabled": True, "runbookUrl": "https://docs.example.com/operations.md"}}
-
-Object = dict[str, Any]
+from support.monitoring import GIVEN, RUNBOOK, alerts, dashboard, expressions
 
 
 def names_of(registry: CollectorRegistry) -> dict[str, set[str]]:
@@ -45,48 +37,37 @@ def series() -> dict[str, set[str]]:
     return {name: labels for registry in registries for name, labels in names_of(registry).items()}
 
 
-def alerts(**values: Any) -> list[Object]:
-    found = render({"prometheusRule": {**RULE["prometheusRule"], **values}}).one("PrometheusRule", "codesessions")
-    return [rule for group in found["spec"]["groups"] for rule in group["rules"]]
-
-
-def dashboard() -> Object:
-    data = render({"grafanaDashboard": {"enabled": True}}).one("ConfigMap", "codesessions-dashboard")["data"]
-    found: Object = json.loads(data["codesessions.json"])
-    return found
-
-
-def expressions() -> Iterator[tuple[str, str]]:
-    for rule in alerts():
-        yield rule["alert"], rule["expr"]
-    for panel in dashboard()["panels"]:
-        for target in panel["targets"]:
-            yield panel["title"], target["expr"]
-
-
-def selectors(text: str) -> Iterator[tuple[str, set[str]]]:
-    """Names of time series, and the labels by which they are chosen."""
-    promql_parser.parse(text)  # its own words for what is wrong
-    for name, braces in re.findall(r"\b(codesessions_\w+)\{([^{}]*(?:\{id\}[^{}]*)?)\}", text):
-        yield name, set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)\s*\"", braces))
-
-
 @pytest.mark.parametrize(("where", "text"), list(expressions()))
 def test_every_figure_exists_with_its_labels(where: str, text: str, series: dict[str, set[str]]) -> None:
-    asked = list(selectors(text))
-    assert len(asked) == len(re.findall(r"\bcodesessions_\w+", text)) > 0
-    for name, labels in asked:
-        assert name in series, f"{where}: nothing exports {name}"
-        assert labels <= series[name] | GIVEN, f"{where}: {name} has {series[name]}"
-    for group in re.findall(r"by \(([^)]*)\)", text):
-        known = set.union(*(series[name] for name, _ in asked)) | GIVEN
-        assert set(group.replace(" ", "").split(",")) <= known, where
+    asked, groups = monitoring.read(text)
+    assert asked
+    for each in asked:
+        assert each.name in series, f"{where}: nothing exports {each.name}"
+        assert each.labels <= series[each.name] | GIVEN, f"{where}: {each.name} has {series[each.name]}"
+        assert groups <= series[each.name] | GIVEN, f"{where}: {each.name} has {series[each.name]}"
+
+
+@pytest.mark.parametrize(
+    ("text", "taken"),
+    [
+        ('x{a="1"}', True),
+        ('x{a="2"}', False),
+        ('x{a!="1"}', False),
+        ('rate(x{a=~"1|2", b="given"}[5m])', True),
+        ('x{a=~"2|3"}', False),
+        ('x{a=~""}', False),
+        ('x{a!~"2.."}', True),
+    ],
+)
+def test_a_selector_takes_what_prometheus_would(text: str, taken: bool) -> None:
+    ((selector,), _) = monitoring.read(text)
+    assert selector.takes({"a": "1"}) is taken
 
 
 @pytest.mark.parametrize("text", ["sum(rate(codesessions_x{[5m]))", "max by (codesessions_x"])
 def test_what_is_no_promql_is_found(text: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
-        list(selectors(text))
+        monitoring.read(text)
 
 
 def test_every_alert_says_what_it_is_and_where_it_is_explained() -> None:
@@ -97,7 +78,9 @@ def test_every_alert_says_what_it_is_and_where_it_is_explained() -> None:
         assert rule["labels"]["severity"] in {"critical", "warning"}
         assert rule["annotations"]["summary"]
         assert rule["annotations"]["description"]
-        assert rule["annotations"]["runbook_url"] == f"{RULE['prometheusRule']['runbookUrl']}#{rule['alert'].lower()}"
+        assert rule["annotations"]["runbook_url"] == f"{RUNBOOK}#{rule['alert'].lower()}"
+        shown = set(re.findall(r"\$labels\.(\w+)", rule["annotations"]["description"]))
+        assert shown <= monitoring.read(rule["expr"])[1], "the expression leaves the label out"
         assert "@" not in rule["expr"]
         assert 'namespace="system"' in rule["expr"]
 
