@@ -20,7 +20,7 @@ METADATA = (
     "ownerReferences",
 )
 _POD_STATUS = ("phase", "reason", "message", "podIP")
-_CONDITIONS = {"Ready", "PodScheduled", "DisruptionTarget"}
+_CONDITIONS = {"Ready", "PodReadyToStartContainers", "PodScheduled", "DisruptionTarget"}
 
 
 def only(item: Object, names: Iterable[str]) -> Object:
@@ -60,7 +60,7 @@ def trim_pod(item: Object) -> Object:
     return {
         "metadata": only(item["metadata"], METADATA),
         "spec": {
-            **only(spec, ["nodeName"]),
+            **only(spec, ["nodeName", "hostUsers"]),
             **{
                 name: [only(each, ("name", "image")) for each in spec.get(name) or []]
                 for name in ("initContainers", "containers")

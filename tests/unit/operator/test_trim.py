@@ -38,6 +38,13 @@ def test_a_trimmed_pod_says_what_the_whole_one_says(found: Any) -> None:
     assert len(json.dumps(trimmed)) < len(json.dumps(found)) / 2
 
 
+def test_what_a_node_has_not_made_is_still_known() -> None:
+    found = pod({"conditions": [{"type": "PodReadyToStartContainers", "status": "False"}]})
+    found["spec"]["hostUsers"] = False
+    assert "user namespace" in read_pod(found, None).message
+    assert read_pod(trim_pod(found), None) == read_pod(found, None)
+
+
 def test_ephemeral_storage_is_still_known() -> None:
     found = pod(ended(137))
     found["spec"]["volumes"] = [{"name": "data", "emptyDir": {}}]
