@@ -19,7 +19,7 @@ from support.kubectl import Kubectl
 from support.monitoring import GIVEN, Selector
 from support.session import Sessions, until
 from support.terminal import attach, read_until
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import InvalidStatus, WebSocketException
 
 OTHERS: frozenset[str] = frozenset()
 """Series of kube-state-metrics, cAdvisor and their kind that are asked for: none."""
@@ -104,11 +104,11 @@ async def test_alerts_and_dashboard_ask_for_what_is_exported(
         return not wrong
 
     for tries_left in (2, 1, 0):  # a program that an earlier test has told to stop takes its counts along
-        await use(access, client, sessions)
         try:
+            await use(access, client, sessions)
             until(lambda: "\n".join(wrong), all_there, seconds=45, every=0.5)
             break
-        except AssertionError:
+        except (AssertionError, DevError, WebSocketException, OSError):
             if not tries_left:
                 raise
 
