@@ -117,5 +117,14 @@ def test_the_runbook_asks_for_what_is_exported(kubectl: Kubectl) -> None:
     text = (REPO / "docs" / "operations.md").read_text()
     named = set(re.findall(r"\bcodesessions_(?:operator|api|gateway)_\w+", text))
     assert named
-    families = [each.name for of in scrape(Kubectl(kubectl.kubeconfig, install.NAMESPACE)).values() for each in of]
+    system = Kubectl(kubectl.kubeconfig, install.NAMESPACE)
+
+    def scraped() -> Scraped | None:
+        try:
+            return scrape(system)
+        except DevError:  # a pod has gone meanwhile
+            return None
+
+    found: Scraped = until("every pod shows its figures", scraped, seconds=60, every=0.5)
+    families = [each.name for of in found.values() for each in of]
     assert {name.removesuffix("_total") for name in named} <= set(families)
