@@ -264,10 +264,10 @@ class Builder:
                 return status
             if digest is None:
                 return status
-            status = status.model_copy(update={"log_digest": digest})
+            return status.model_copy(update={"log_digest": digest})  # the pod goes once this is written
         if pod is not None and not pod["metadata"].get("deletionTimestamp"):
             await self._delete(build, pod)
-        if pod is None and build.status.log_digest is not None:
+        if pod is None and status.log_digest is not None:
             self.jobs.forget(build.namespace, build.name, LOG)
         return status
 
