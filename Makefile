@@ -16,10 +16,10 @@ demo: prepare  ## from a bare machine to a session that is typed into; leaves th
 
 test: lint unit integration conformance faults-short e2e attacks-short  ## everything CI runs
 
-unit: prepare launcher  ## unit tests: seconds, no cluster
+unit: prepare launcher programs  ## unit tests: seconds, no cluster
 	@$(PYTHON) -m pytest tests/unit -n 2
 
-integration: prepare launcher  ## the real launcher and sidecar on a real pty, no cluster
+integration: prepare launcher programs  ## the real launcher and sidecar on a real pty, no cluster
 	@$(PYTHON) -m pytest tests/integration
 
 conformance: prepare launcher  ## the terminal against docs/terminal.md, with other people's clients
@@ -78,6 +78,10 @@ bench-terminal: prepare launcher  ## the terminal beside ttyd and terminado; thr
 bench-load: prepare install  ## 100 sessions that type and poll at once, and 2,000 on simulated nodes; some 10 minutes
 	@PYTHONPATH=dev:tests $(PYTHON) -m bench.load
 	@PYTHONPATH=dev:tests $(PYTHON) -m bench.scale
+
+.PHONY: programs
+programs: prepare  # Helm and the registry, which tests use without a cluster
+	@PYTHONPATH=dev $(PYTHON) -m codesessions_dev.local.binaries addons
 
 .PHONY: launcher bench-terminal bench-load
 launcher:

@@ -7,10 +7,15 @@ once a machine.
 
 from __future__ import annotations
 
+import argparse
+import fcntl
 import hashlib
 import os
 import shutil
+import sys
 import sysconfig
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -117,10 +122,32 @@ def go_program() -> str:
 
 
 def build(group: Group) -> Path:
-    """Build a group's programs if the cache lacks them; returns their folder. Raises DevError."""
+    """Build a group's programs if the cache lacks them; returns their folder. Raises DevError.
+
+    Of several processes that ask at once one builds, and the others wait for it (flock(2)).
+    """
     target = cache_root() / "bin" / f"{group.name}-{key(group)}"
-    if (target / ".complete").exists() and all((target / Path(path).name).exists() for _, path in group.files):
+    if _complete(group, target):
         return target
+    with _alone(target.with_suffix(".lock")):
+        if not _complete(group, target):
+            _build(group, target)
+    return target
+
+
+def _complete(group: Group, target: Path) -> bool:
+    return (target / ".complete").exists() and all((target / Path(path).name).exists() for _, path in group.files)
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _build(group: Group, target: Path) -> None:
     go = go_program()
     partial = target.with_suffix(".partial")
     partial.mkdir(parents=True, exist_ok=True)
@@ -141,7 +168,6 @@ def build(group: Group) -> Path:
     shutil.rmtree(target, ignore_errors=True)
     partial.rename(target)
     (target / ".complete").touch()
-    return target
 
 
 def build_all() -> Binaries:
@@ -154,3 +180,20 @@ def build_all() -> Binaries:
             f"  {len(missing)} of {len(GROUPS)} groups of programs to build with {output([go_program(), 'version'])}"
         )
     return Binaries({group.name: build(group) for group in GROUPS})
+
+
+def main() -> None:
+    """Build the groups that are named. Exit code 1 for what a person must mend."""
+    parser = argparse.ArgumentParser(prog="codesessions_dev.local.binaries", description=main.__doc__)
+    groups = {group.name: group for group in GROUPS}
+    parser.add_argument("groups", nargs="+", choices=sorted(groups))
+    try:
+        for name in parser.parse_args().groups:
+            build(groups[name])
+    except say.DevError as error:
+        say.complain(f"error: {error}")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
