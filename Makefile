@@ -41,7 +41,7 @@ fuzz: prepare  ## frames, text and old output under a fuzzer that is guided by c
 	@PYTHONPATH=.dev/fuzz:sidecar $(PYTHON) tests/fuzz/terminal.py
 
 e2e: prepare launcher install  ## the chart on the real cluster, driven from outside
-	@$(PYTHON) -m pytest tests/e2e --ignore=tests/e2e/ha -n 2 --dist loadgroup
+	@$(PYTHON) -m pytest tests/e2e --ignore=tests/e2e/ha
 
 .PHONY: ha
 ha: prepare install  ## two of each program: upgrades under load, a killed leader, a silent API server, helm test; 2 minutes

@@ -14,8 +14,6 @@ from support.session import Sessions
 
 FOLDER = Path(__file__).parent
 LAST = FOLDER / "tenancy" / "test_secrets.py"
-OWN = frozenset({"plane", "control_plane", "tenant"})
-"""Fixtures that bring an API server of the tests' own: what has one goes on beside what uses the cluster."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -23,8 +21,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in mark(items, FOLDER):
         if item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(900))
-        own = OWN.intersection(getattr(item, "fixturenames", ()))
-        item.add_marker(pytest.mark.xdist_group("own" if own else "cluster"))
     items.sort(key=lambda item: item.path == LAST)  # it looks at what all others have left in the logs
 
 
