@@ -184,12 +184,10 @@ class Deploys:
 
     async def _find(self, kind: Kind, cache: WatchCache, namespace: str, name: str) -> Object | None:
         """What a caller names, who may name what never was."""
-        if cache.get(namespace, name) is None and not self._misses.may_ask(namespace, name):
-            return None
-        found = await self._read(kind, cache, namespace, name)
-        if found is None:
-            self._misses.missed(namespace, name)
-        return found
+        found = cache.get(namespace, name)
+        if found is not None:
+            return found
+        return await self._misses.ask(namespace, name, lambda: self._read(kind, cache, namespace, name))
 
     async def _read(self, kind: Kind, cache: WatchCache, namespace: str, name: str) -> Object | None:
         """From the cache, or, as another replica may have made it a moment ago, from the API server."""

@@ -7,7 +7,9 @@ API server of the whole cluster: one name is asked for once a second, and one or
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+
+from codesessions_kube.store import Object
 
 from codesessions_api.ratelimits import Buckets, Limit
 
@@ -24,6 +26,15 @@ class Misses:
         self._clock = clock
         self._missed: dict[tuple[str, str], float] = {}
         self._buckets = Buckets()
+
+    async def ask(self, namespace: str, name: str, read: Callable[[], Awaitable[Object | None]]) -> Object | None:
+        """What `read` finds, or None where it is not to be asked now."""
+        if not self.may_ask(namespace, name):
+            return None
+        found = await read()
+        if found is None:
+            self.missed(namespace, name)
+        return found
 
     def may_ask(self, namespace: str, name: str) -> bool:
         """Whether to ask now."""

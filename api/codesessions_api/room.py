@@ -28,9 +28,9 @@ def advice(items: list[Object]) -> str:
             " cluster for more."
         )
     found = f"Those that have ended, {len(ended)} by now, count until their records are deleted"
-    times = [(moment, each) for each in ended if (moment := _goes_at(each)) is not None]
+    times = [moment for each in ended if (moment := _goes_at(each)) is not None]
     if times:
-        found += f", the first at {min(moment for moment, _ in times):%Y-%m-%dT%H:%M:%SZ}"
+        found += f", the first at {min(times):%Y-%m-%dT%H:%M:%SZ}"
     metadata = min(ended, key=_ended_at)["metadata"]
     return (
         f"{found}. Who runs the cluster makes room at once by `kubectl -n {metadata['namespace']} delete codesession"

@@ -52,10 +52,7 @@ class Service:
             return await self._client.create(CODE_SESSION, caller.namespace, body, manager=API_MANAGER)
 
         async def read(name: str) -> Object | None:
-            try:
-                return await self._client.get(CODE_SESSION, caller.namespace, name)
-            except NotFoundError:
-                return None
+            return await self._read(caller.namespace, name)
 
         maker, replayed = Maker(write, read, self.now), False
         try:
@@ -76,24 +73,27 @@ class Service:
             raise not_found(session_id)
         found = self._caches.sessions.get(caller.namespace, name)
         if found is None:
-            found = await self._ask(caller.namespace, name)
+            found = await self._misses.ask(caller.namespace, name, lambda: self._ask(caller.namespace, name))
         if found is None:
             raise not_found(session_id)
         return found
 
     async def _ask(self, namespace: str, name: str) -> Object | None:
         """Another replica may have made it a moment ago."""
-        if not self._misses.may_ask(namespace, name):
-            return None
         try:
-            found = await self._client.get(CODE_SESSION, namespace, name)
-        except NotFoundError:
-            self._misses.missed(namespace, name)
-            return None
+            found = await self._read(namespace, name)
         except KubeError as error:
             raise of_kube(error) from error
-        self._caches.sessions.put(found)
+        if found is not None:
+            self._caches.sessions.put(found)
         return found
+
+    async def _read(self, namespace: str, name: str) -> Object | None:
+        """From the API server. Raises KubeError."""
+        try:
+            return await self._client.get(CODE_SESSION, namespace, name)
+        except NotFoundError:
+            return None
 
     async def complete(self, caller: Caller, session_id: str) -> None:
         """Stop a session for good; its record stays. Once it has ended this does nothing."""
