@@ -25,6 +25,8 @@ _PLACES = ((SIDECAR, "initContainerStatuses"), (WORKSPACE, "containerStatuses"))
 KILLED = 128 + 9
 """Exit code of a process that SIGKILL ended."""
 START_FAILURES = {"StartError", "ContainerCannotRun"}
+LINES = 15
+"""Of a container's last lines, in a message."""
 
 
 class Fate(Enum):
@@ -224,3 +226,8 @@ def _image(pod: Object, name: str) -> str:
     spec = pod.get("spec") or {}
     containers = [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]
     return next((str(each.get("image")) for each in containers if each.get("name") == name), "?")
+
+
+def tail(said: str, most: int = LINES) -> str:
+    """The last lines, where what went wrong stands: before them a traceback has what nobody reads."""
+    return "\n".join(said.splitlines()[-most:])

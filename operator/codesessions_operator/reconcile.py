@@ -24,7 +24,7 @@ from codesessions_operator.archiving import FINAL, LOST
 from codesessions_operator.clock import now, parse
 from codesessions_operator.decision import NO_ATTEMPT, Action, Observed, Plan
 from codesessions_operator.desired.archivepod import is_archive_pod
-from codesessions_operator.desired.common import Session, is_owned
+from codesessions_operator.desired.common import Session, is_owned, owner_of
 from codesessions_operator.errors import StalledError, WaitingError
 from codesessions_operator.networkpolicies import NetworkPolicies
 from codesessions_operator.plan import COMPLETED_ON_REQUEST, blocked, decide, refused
@@ -100,10 +100,9 @@ class Reconciler:
         """The session was deleted: its pod goes with it, and need not stay to have its transcript read."""
         if self._archiver is None:
             return
-        pod = self._pods.get(key[0], workspace_name(key[1])) or {}
-        owners = (pod.get("metadata") or {}).get("ownerReferences") or []
-        uid = next((each["uid"] for each in owners if each.get("controller")), None)
-        address = (pod.get("status") or {}).get("podIP")
+        pod = self._pods.get(key[0], workspace_name(key[1]))
+        uid = owner_of(pod) if pod is not None else None
+        address = ((pod or {}).get("status") or {}).get("podIP")
         session = Session(namespace=key[0], name=key[1], uid=uid, spec=_NOTHING_KNOWN) if uid is not None else None
         if session is not None and address is not None and await self._lives(session):
             return

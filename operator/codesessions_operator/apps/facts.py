@@ -11,14 +11,12 @@ from typing import Any
 
 from codesessions_operator.apps.objects import CONTAINER, REVISION_LABEL
 from codesessions_operator.clock import parse
-from codesessions_operator.facts import CREATE_FAILURES, PULL_FAILURES
+from codesessions_operator.facts import CREATE_FAILURES, PULL_FAILURES, tail
 
 Object = dict[str, Any]
 CRASHES = 2
 """After so many ends of its container a pod that is not ready is not waited for any longer."""
 PULL_PATIENCE_SECONDS = 60.0
-LINES = 15
-"""Of a container's last lines, in a message."""
 MISSING_PACKAGE = (
     "A module is missing: if it is of a package, name that among the project's dependencies (requirements.txt,"
     " pyproject.toml, package.json) and deploy again."
@@ -98,11 +96,6 @@ def last_words(container: Object) -> str:
         return f"{why}, and it said nothing."
     advice = f"{MISSING_PACKAGE} " if _NO_PACKAGE.search(said) else ""
     return f"{why}. {advice}Its last lines:\n{tail(said)}"
-
-
-def tail(said: str, most: int = LINES) -> str:
-    """The last lines, where what went wrong stands: before them a traceback has what nobody reads."""
-    return "\n".join(said.splitlines()[-most:])
 
 
 def _broken(pod: Object, now: datetime) -> tuple[str, str] | None:

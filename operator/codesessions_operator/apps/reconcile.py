@@ -22,7 +22,7 @@ from codesessions_kube.store import Key, ObjectStore
 
 from codesessions_operator import events
 from codesessions_operator.apps import objects, plan
-from codesessions_operator.apps.facts import Rollout, RolloutFacts, read_health, read_rollout, revision_of, tail
+from codesessions_operator.apps.facts import Rollout, RolloutFacts, read_health, read_rollout, revision_of
 from codesessions_operator.apps.lastwords import LastWords
 from codesessions_operator.apps.plan import AppRecord
 from codesessions_operator.apps.records import app_record, build_records
@@ -33,6 +33,7 @@ from codesessions_operator.builds.status import moved
 from codesessions_operator.clock import now as clock_now
 from codesessions_operator.clock import parse, render
 from codesessions_operator.desired.common import is_owned
+from codesessions_operator.facts import tail
 
 Object = dict[str, Any]
 STEPS = 4

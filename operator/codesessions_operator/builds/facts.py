@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any
 
-from codesessions_operator.apps.facts import tail
 from codesessions_operator.builds.engine import BuildResult, read_result
 from codesessions_operator.builds.pod import CONTAINER
-from codesessions_operator.facts import CREATE_FAILURES, PULL_FAILURES
+from codesessions_operator.facts import CREATE_FAILURES, PULL_FAILURES, tail
 
 Object = dict[str, Any]
 

@@ -48,7 +48,12 @@ def metadata(session: Session) -> dict[str, Any]:
     }
 
 
+def owner_of(child: dict[str, Any]) -> str | None:
+    """The uid of the session, or the App, that a child belongs to; None without one."""
+    owners = child["metadata"].get("ownerReferences") or []
+    return next((owner["uid"] for owner in owners if owner.get("controller")), None)
+
+
 def is_owned(child: dict[str, Any], uid: str) -> bool:
     """Whether a child belongs to the session with this uid."""
-    owners = child["metadata"].get("ownerReferences") or []
-    return any(owner.get("controller") and owner.get("uid") == uid for owner in owners)
+    return owner_of(child) == uid

@@ -541,12 +541,18 @@ class Abandoned:
         self.told.append((session.uid if session is not None else None, address))
 
 
-async def test_the_pod_of_a_deleted_session_need_not_stay_for_its_transcript() -> None:
-    bench, archiver = Bench(), Abandoned()
+async def running_beside(archiver: Abandoned) -> tuple[Bench, Abandoned]:
+    """A session whose pod runs and has an address."""
+    bench = Bench()
     await bench.make()
     bench.reconciler = bench.another(archiver)
     await bench.turn()
     bench.pod_says({**running(), "podIP": "10.0.0.7"})
+    return bench, archiver
+
+
+async def test_the_pod_of_a_deleted_session_need_not_stay_for_its_transcript() -> None:
+    bench, archiver = await running_beside(Abandoned())
     del bench.kube.objects["CodeSession", "demo", "cs-abc123"]
     bench.see()
     await bench.turn()
@@ -557,11 +563,7 @@ async def test_the_pod_of_a_deleted_session_need_not_stay_for_its_transcript() -
 
 
 async def test_a_pod_whose_session_was_not_heard_of_yet_stays_for_its_transcript() -> None:
-    bench, archiver = Bench(), Abandoned()
-    await bench.make()
-    bench.reconciler = bench.another(archiver)
-    await bench.turn()
-    bench.pod_says({**running(), "podIP": "10.0.0.7"})
+    bench, archiver = await running_beside(Abandoned())
     bench.sessions.remove(KEY, int(bench.kube.next_version()))
     await bench.turn()
     assert archiver.told == []
