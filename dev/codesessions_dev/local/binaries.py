@@ -126,16 +126,20 @@ def build(group: Group) -> Path:
 
     Of several processes that ask at once one builds, and the others wait for it (flock(2)).
     """
-    target = cache_root() / "bin" / f"{group.name}-{key(group)}"
-    if _complete(group, target):
-        return target
-    with _alone(target.with_suffix(".lock")):
-        if not _complete(group, target):
-            _build(group, target)
+    target = _folder(group)
+    if not _complete(group):
+        with _alone(target.with_suffix(".lock")):
+            if not _complete(group):
+                _build(group, target)
     return target
 
 
-def _complete(group: Group, target: Path) -> bool:
+def _folder(group: Group) -> Path:
+    return cache_root() / "bin" / f"{group.name}-{key(group)}"
+
+
+def _complete(group: Group) -> bool:
+    target = _folder(group)
     return (target / ".complete").exists() and all((target / Path(path).name).exists() for _, path in group.files)
 
 
@@ -172,9 +176,7 @@ def _build(group: Group, target: Path) -> None:
 
 def build_all() -> Binaries:
     """Build whatever is missing. Raises DevError."""
-    missing = [
-        group for group in GROUPS if not (cache_root() / "bin" / f"{group.name}-{key(group)}" / ".complete").exists()
-    ]
+    missing = [group for group in GROUPS if not _complete(group)]
     if missing:
         say.line(
             f"  {len(missing)} of {len(GROUPS)} groups of programs to build with {output([go_program(), 'version'])}"
