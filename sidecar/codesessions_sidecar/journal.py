@@ -1,8 +1,9 @@
 """Input on its way to the shell: a crash-safe queue, so that what was accepted is typed once, whoever dies in between.
 
 The bytes lie in a ring; a commit is one store that switches between two slots of (end, writer, its inputSeq, its
-length). The launcher counts what it was given, so that after a crash the queue goes on at that very byte. What was
-accepted in one pod is never typed in the next.
+length). From the ring they go into a pipe, and from there to the pty (see pty.py). When the pipe is filled, `due` is
+stored: how much will have been typed when it is empty. By that, and by what is left in the pipe, a successor goes on at
+the very byte. Nothing enters the pipe while anything is due. What was accepted in one pod is never typed in the next.
 
 Each writer counts for itself. The slot has the mark of the one who typed last; before another's takes its place it is
 written to a table, which is of no account for that writer until then: a death in between changes nothing.
@@ -14,14 +15,16 @@ import hashlib
 from pathlib import Path
 
 from codesessions_sidecar.log import log
+from codesessions_sidecar.pty import Pty
 from codesessions_sidecar.ring import RingFile
 
 _MAGIC = 0x3330_5450_4E49_5343  # "CSINPT03"
-_EPOCH, _BASE, _GIVEN, _FLOOR, _INSTANCE, _SLOT, _SLOTS, _TABLE = 1, 2, 3, 4, 5, 6, 8, 16
-_MASK = (1 << 64) - 1
+_EPOCH, _DUE, _GIVEN, _FLOOR, _INSTANCE, _SLOT, _SLOTS, _TABLE = 1, 2, 3, 4, 5, 6, 8, 16
+_MOST_BYTES = 1 << 63
 CAPACITY = 1 << 20
 """Bytes that may wait, at most."""
 _SHORT = 4096
+_MOST_AT_ONCE = 65536
 MAX_WRITERS = 32
 """Writers whose marks are kept; who has not typed for longest is forgotten first."""
 
@@ -53,7 +56,7 @@ class Journal:
         self._newest = b""
         """What was accepted last, if it is short."""
         numbers = self._ring.numbers
-        if not (numbers[_SLOT] <= 1 and self.end <= _MASK >> 1 and 0 <= self.waiting <= CAPACITY):
+        if not (numbers[_SLOT] <= 1 and self.end < _MOST_BYTES and 0 <= self.waiting <= CAPACITY):
             log("input-journal-started-over", reason="its numbers do not fit together")
             self._ring.close()
             RingFile.make(path, _MAGIC, CAPACITY)
@@ -101,7 +104,7 @@ class Journal:
 
     @property
     def waiting(self) -> int:
-        """Bytes accepted and not yet given to the launcher."""
+        """Bytes accepted and not yet typed."""
         numbers = self._ring.numbers
         return numbers[_SLOTS + 4 * numbers[_SLOT]] - numbers[_GIVEN]
 
@@ -137,33 +140,43 @@ class Journal:
         numbers[_SLOT] = other
         return len(data)
 
-    def adopt(self, epoch: int, given: int) -> None:
-        """Line up with a launcher that says how many bytes it was ever given; `epoch` is its random name."""
-        numbers = self._ring.numbers
+    def adopt(self, epoch: int, pty: Pty) -> None:
+        """Line up with a launcher; `epoch` is the random name of its pipes."""
+        numbers, left = self._ring.numbers, pty.typed
+        given = numbers[_GIVEN]
         if numbers[_EPOCH] != epoch:  # a new shell: nothing of an earlier pod is for it
-            start = max(numbers[_GIVEN], numbers[_FLOOR])
-            numbers[_GIVEN] = start
-            numbers[_BASE] = (start - given) & _MASK
-            numbers[_EPOCH] = epoch
-            return
-        position = (numbers[_BASE] + given) & _MASK
-        if not numbers[_GIVEN] <= position <= self.end:
-            log("input-gap", detail="the launcher's count does not fit the journal; what waited is dropped")
-            position = self.end
-            numbers[_BASE] = (position - given) & _MASK
-        numbers[_GIVEN] = position
+            given = max(given, numbers[_FLOOR])
+        elif numbers[_DUE] > given:
+            given = numbers[_DUE] - left
+        if not numbers[_GIVEN] <= given <= given + left <= self.end:
+            log("input-gap", detail="what is in the pipe does not fit the journal; what waited is dropped")
+            given, left = self.end, 0
+            pty.forget()
+        numbers[_GIVEN] = given
+        numbers[_DUE] = given + left
+        numbers[_EPOCH] = epoch
 
-    def peek(self, most: int = 65536) -> bytes:
-        """The next bytes to give."""
-        waiting = self.waiting
-        if 0 < waiting == len(self._newest) <= most:
+    def give(self, pty: Pty) -> None:
+        """Type what waits. Raises BlockingIOError: some of it waits still."""
+        numbers = self._ring.numbers
+        while waiting := self.waiting:
+            given = numbers[_GIVEN]
+            if numbers[_DUE] <= given:
+                numbers[_DUE] = given + pty.offer(self._peek(waiting))
+            try:
+                numbers[_GIVEN] = given + pty.push(numbers[_DUE] - given)
+            except BlockingIOError:
+                raise
+            except OSError:  # the terminal is gone, and so is who would read this
+                pty.forget()
+                numbers[_GIVEN] = numbers[_DUE]
+
+    def _peek(self, waiting: int) -> bytes:
+        """The next bytes to type."""
+        if waiting == len(self._newest):
             return self._newest
         read = self._ring.recent if waiting <= _SHORT else self._ring.read
-        return read(self._ring.numbers[_GIVEN], min(most, waiting))
-
-    def gave(self, count: int) -> None:
-        """So many of them were given."""
-        self._ring.numbers[_GIVEN] += count
+        return read(self._ring.numbers[_GIVEN], min(_MOST_AT_ONCE, waiting))
 
     def close(self) -> None:
         """Release the file."""

@@ -1,31 +1,28 @@
-"""The launcher's side of the sidecar: its socket, what it says, and the bytes in both directions.
+"""The launcher's side of the sidecar: its socket, what it says, and the bytes to and from the pty that it hands over.
 
 The protocol is in docs/architecture.md. Whatever comes from there is untrusted: any process of the workspace can
 connect, and can keep a copy of what it hands over. So while one launcher is connected no other is listened to, every
-number is checked, and no read or write waits.
+number and descriptor is checked.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
-import json
 import os
 import socket
-import sys
-import termios
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from codesessions_sidecar.ending import Exit
-from codesessions_sidecar.hello import Hello, parse, stream_socket
+from codesessions_sidecar.hello import Hello, parse
 from codesessions_sidecar.journal import Journal
 from codesessions_sidecar.log import log
-from codesessions_sidecar.spool import MAX_READ, Spool, SpoolMismatchError
+from codesessions_sidecar.pty import DESCRIPTORS, Pty
+from codesessions_sidecar.spool import MAX_READ, Spool
 
-_AT_ONCE = int(socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
 _MAX_CALLERS = 8
 _MAX_PACKET = 4096
 _HELLO_SECONDS = 2.0
@@ -34,9 +31,13 @@ _FLUSH_SECONDS = 0.25
 """How long an incomplete character waits for its rest."""
 _BUSY_BYTES = 2048
 _GATHER_SECONDS = 0.001
-"""After a read of `_BUSY_BYTES` or more, how long the next one waits, so that a flood comes in large chunks."""
-_MOST_LEFT = 1 << 20
-"""More than a socket of the launcher holds (bytes)."""
+"""After a read of `_BUSY_BYTES` or more, how long it waits for the next ones, so that a flood comes in large chunks."""
+_HUNG_SECONDS = 0.05
+"""How long a pty that no process has open is left alone: while the shell lives, it may open /dev/tty again."""
+_QUIET_SECONDS = 0.2
+"""So long after the pty was found empty nothing of an ended shell is left in it: who holds it still has outlived it."""
+_MOST_PENDING = 262144
+"""More than a pty can hold: what comes behind it is not the ended shell's (bytes)."""
 
 
 class Link:
@@ -52,12 +53,14 @@ class Link:
         self._callers: dict[socket.socket, asyncio.TimerHandle] = {}
         self._listener: socket.socket | None = None
         self._control: socket.socket | None = None
-        self._data: socket.socket | None = None
+        self._pty: Pty | None = None
         self._resized = False
         self._at_end = False
+        self._after_end = 0
         self._writing = False
         self._flush: asyncio.TimerHandle | None = None
         self._gather: asyncio.TimerHandle | None = None
+        self._look: asyncio.TimerHandle | None = None
 
     @property
     def connected(self) -> bool:
@@ -68,16 +71,6 @@ class Link:
     def ended(self) -> bool:
         """Whether the shell has ended; its last output may still be on its way."""
         return self._ended is not None
-
-    @property
-    def unread(self) -> int:
-        """Bytes that the shell has printed and that are still in the socket (unix(7), SIOCINQ)."""
-        if self._data is None:
-            return 0
-        try:
-            return int.from_bytes(fcntl.ioctl(self._data, termios.FIONREAD, bytes(4)), sys.byteorder)
-        except OSError:
-            return 0
 
     # -- connections
 
@@ -106,26 +99,28 @@ class Link:
 
     def _hear(self, caller: socket.socket) -> None:
         try:
-            packet, descriptors, _, _ = socket.recv_fds(caller, _MAX_PACKET, 4)
+            packet, descriptors, _, _ = socket.recv_fds(caller, _MAX_PACKET, DESCRIPTORS + 1)
         except BlockingIOError:
             return
         except OSError:
             packet, descriptors = b"", []
         message = parse(packet)
         if caller is self._control:
+            for descriptor in descriptors:
+                os.close(descriptor)
             if not packet:
                 self._drop(caller)
             elif message.get("type") == "exit":
                 self._note_exit(message)
-        else:
-            hello = Hello.read(message) if self._control is None and len(descriptors) == 1 else None
-            data = stream_socket(descriptors.pop()) if hello is not None else None
-            if hello is None or data is None:
-                self._drop(caller)
-            else:
-                self._welcome(caller, hello, data)
-        for descriptor in descriptors:
-            os.close(descriptor)
+            return
+        hello = Hello.read(message) if self._control is None else None
+        pty = Pty.take(descriptors)
+        if hello is not None and pty is not None:
+            self._welcome(caller, hello, pty)
+            return
+        if pty is not None:
+            pty.close()
+        self._drop(caller)
 
     def _drop(self, caller: socket.socket) -> None:
         timer = self._callers.pop(caller, None)
@@ -138,157 +133,154 @@ class Link:
             log("launcher-gone")
             self._control = None
             self._take_what_is_left()
-            self._release_data()
+            self._release()
 
-    def _welcome(self, caller: socket.socket, hello: Hello, data: socket.socket) -> None:
-        try:
-            self._spool.adopt(hello.epoch, hello.taken)
-        except SpoolMismatchError as error:
-            log("transcript-gap", detail=str(error))
-            self._spool.adopt(hello.epoch, hello.taken)
-        self._journal.adopt(hello.epoch, hello.given)
+    def _welcome(self, caller: socket.socket, hello: Hello, pty: Pty) -> None:
+        self._spool.adopt(hello.epoch, pty)
+        self._journal.adopt(hello.epoch, pty)
         self._callers[caller].cancel()
-        self._control, self._data, self._at_end = caller, data, False
+        self._control, self._pty, self._at_end, self._after_end = caller, pty, False, 0
         self._ended = hello.ended
         if hello.ended is None:
             self.exit = None
             self._spool.exit_mark = 0
         if self._resized:
             self.resize(self.rows, self.columns)  # asked for while nobody was there
-        elif hello.size is not None:
-            self.rows, self.columns = hello.size
-            self._spool.sizes.note(self._spool.last_seq, *hello.size)
-        log("launcher-connected", taken=hello.taken, given=hello.given, ended=hello.ended is not None)
-        asyncio.get_running_loop().add_reader(data, self._readable)
+        elif 0 not in pty.size:
+            self.rows, self.columns = pty.size
+            self._spool.sizes.note(self._spool.last_seq, self.rows, self.columns)
+        log("launcher-connected", epoch=hello.epoch, ended=hello.ended is not None)
+        asyncio.get_running_loop().add_reader(pty.master, self._readable)
         self._cut()
         self.give()
+        if hello.ended is not None:
+            self._readable()  # of an empty pty nobody would be told
 
     def _take_what_is_left(self) -> None:
-        """A launcher that is gone may have sent its last output before."""
-        left = _MOST_LEFT
+        """A shell whose launcher is gone may have printed something before."""
         with contextlib.suppress(OSError):
-            while self._data is not None and left > 0 and (count := self._spool.receive(self._data)):
-                self._spool.cut()
-                self._changed()
-                left -= count
-        self._spool.cut(whole=True)
-        self._changed()
+            while self._pty is not None and self._after_end <= _MOST_PENDING:
+                self._after_end += self._spool.receive(self._pty)
+                self._cut()
+        self._cut(whole=True)
 
-    def _release_data(self) -> None:
-        for timer in (self._flush, self._gather):
+    def _release(self) -> None:
+        for timer in (self._flush, self._gather, self._look):
             if timer is not None:
                 timer.cancel()
-        self._flush = self._gather = None
-        if self._data is not None:
+        self._flush = self._gather = self._look = None
+        if self._pty is not None:
+            self._ignore()
+            self._pty.close()
+            self._pty, self._writing = None, False
+
+    def _ignore(self) -> None:
+        """Do not listen to the pty: one that is hung up is always ready."""
+        if self._pty is not None:
             loop = asyncio.get_running_loop()
-            loop.remove_reader(self._data)
-            loop.remove_writer(self._data)
-            self._data.close()
-            self._data, self._writing = None, False
+            loop.remove_reader(self._pty.master)
+            loop.remove_writer(self._pty.master)
 
     # -- output
 
     def _readable(self) -> None:
-        if self._data is None:
+        if self._pty is None or self._at_end:
             return
+        loop = asyncio.get_running_loop()
         try:
-            count = self._spool.receive(self._data)
+            count = self._spool.receive(self._pty)
         except BlockingIOError:
+            if self._ended is not None and self._look is None:
+                self._look = loop.call_later(_QUIET_SECONDS, self._finish)
             return
         except OSError:
-            count = 0
-        if count == 0:
-            self._at_end = True
-            asyncio.get_running_loop().remove_reader(self._data)
-            self._spool.cut(whole=True)
-            self._end_if_all_is_read()
-            self._changed()
+            if self._ended is not None:
+                self._finish()
+            else:
+                self._ignore()
+                self._look = loop.call_later(_HUNG_SECONDS, self._look_again)
             return
-        if _BUSY_BYTES <= count < MAX_READ // 4:
-            loop = asyncio.get_running_loop()
-            loop.remove_reader(self._data)
-            self._gather = loop.call_later(_GATHER_SECONDS, self._read_on)
-        self._cut()
+        if self._ended is not None:
+            self._after_end += count
+            if self._after_end > _MOST_PENDING:
+                self._finish()
+                return
+        if count < _BUSY_BYTES or self._spool.pending >= MAX_READ // 2:
+            self._cut()
+        elif self._gather is None:
+            self._gather = loop.call_later(_GATHER_SECONDS, self._cut)
 
-    def _read_on(self) -> None:
-        self._gather = None
-        if self._data is not None and not self._at_end:
-            asyncio.get_running_loop().add_reader(self._data, self._readable)
+    def _look_again(self) -> None:
+        self._look = None
+        if self._pty is not None and not self._at_end:
+            loop = asyncio.get_running_loop()
+            loop.add_reader(self._pty.master, self._readable)
+            if self._writing:
+                loop.add_writer(self._pty.master, self.give)
             self._readable()
 
-    def _cut(self) -> None:
-        if self._flush is not None:
-            self._flush.cancel()
-            self._flush = None
-        if self._spool.cut():
-            self._flush = asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self._cut_whole)
-        self._changed()
-
-    def _cut_whole(self) -> None:
-        self._flush = None
-        self._spool.cut(whole=True)
+    def _cut(self, *, whole: bool = False) -> None:
+        for timer in (self._flush, self._gather):
+            if timer is not None:
+                timer.cancel()
+        self._flush = self._gather = None
+        if self._spool.cut(whole=whole):
+            self._flush = asyncio.get_running_loop().call_later(_FLUSH_SECONDS, partial(self._cut, whole=True))
         self._changed()
 
     # -- the end
 
     def _note_exit(self, message: dict[str, Any]) -> None:
         self._ended = Exit.read(message)
-        self._end_if_all_is_read()
+        if self._ended is not None:
+            if self._look is not None:
+                self._look.cancel()
+            self._look_again()
 
-    def _end_if_all_is_read(self) -> None:
-        if self._ended is None or not self._at_end:
+    def _finish(self) -> None:
+        """All that the ended shell has printed was read."""
+        if self._ended is None or self._pty is None:
             return
+        self._at_end = True
+        self._ignore()
+        self._cut(whole=True)
         if self.exit is None:
             log("shell-ended", code=self._ended.code, signal=self._ended.signal, terminated=self._ended.terminated)
         self.exit = self._ended
         self._spool.exit_mark = self.exit.pack()
-        self._tell({"type": "drained"})
+        if self._control is not None:
+            with contextlib.suppress(OSError):
+                self._control.send(b'{"type":"drained"}')
         self._changed()
 
     # -- input and orders
 
     def give(self) -> None:
-        """Give the launcher what waits in the journal, as much as it takes now and the rest when it can."""
-        if self._data is None:
+        """Type what waits in the journal, as much as the pty takes now and the rest when it can."""
+        if self._pty is None or self._at_end:
             return
-        blocked = self._writing
-        while waiting := self._journal.waiting:
-            try:
-                count = self._data.send(self._journal.peek(), _AT_ONCE)
-                self._journal.gave(count)
-                if count == waiting and not blocked:
-                    return
-            except BlockingIOError:
-                break
-            except OSError:  # it is gone, which its control connection says too
-                asyncio.get_running_loop().remove_writer(self._data)
-                self._writing = False
-                return
-        loop = asyncio.get_running_loop()
-        if self._journal.waiting and not self._writing:
-            loop.add_writer(self._data, self.give)
+        blocked, self._writing = self._writing, False
+        try:
+            self._journal.give(self._pty)
+        except BlockingIOError:
             self._writing = True
-        elif not self._journal.waiting and self._writing:
-            loop.remove_writer(self._data)
-            self._writing = False
+        if not blocked and not self._writing:
+            return
+        loop = asyncio.get_running_loop()
+        if self._writing and not blocked:
+            loop.add_writer(self._pty.master, self.give)
+        elif blocked and not self._writing:
+            loop.remove_writer(self._pty.master)
         if blocked:
             self._changed()  # there may be room again
 
     def resize(self, rows: int, columns: int) -> None:
         """Set the pty's size, in characters; at once or when the launcher is there."""
         self.rows, self.columns = rows, columns
-        self._resized = not self._tell({"type": "resize", "rows": rows, "cols": columns})
-        if not self._resized:
+        self._resized = self._pty is None
+        if self._pty is not None:
+            self._pty.size = rows, columns
             self._spool.sizes.note(self._spool.last_seq, rows, columns)
-
-    def _tell(self, message: dict[str, Any]) -> bool:
-        if self._control is None:
-            return False
-        try:
-            self._control.send(json.dumps(message, separators=(",", ":")).encode())
-        except OSError:
-            return False
-        return True
 
     def close(self) -> None:
         """Stop listening and let go of everything; what is on its way stays with the launcher."""
@@ -296,7 +288,7 @@ class Link:
             asyncio.get_running_loop().remove_reader(self._listener)
             self._listener.close()
             self._listener = None
-        self._release_data()
+        self._release()
         self._control = None
         for caller in list(self._callers):
             self._drop(caller)

@@ -59,7 +59,7 @@ class Output:
 
     def drop_lag(self) -> None:
         """Let go of all that was printed and this viewer was not sent, if that is much."""
-        printed = self._terminal.printed
+        printed = self._terminal.spool.head
         if printed - self._terminal.spool.position(self._seat.after) > LAG_BYTES:
             self._drop_until = printed
             self._terminal.wake()
@@ -80,7 +80,8 @@ class Output:
     async def _go_on(self) -> Exit | None:
         while self._socket.open:
             await self._tell_news()
-            budget = 0 if self._dropping() else self._budget()
+            self._drop()
+            budget = self._budget()
             page = self._terminal.page(self._seat.after, budget) if budget > 0 else None
             if page is None:
                 await self._park()
@@ -172,18 +173,11 @@ class Output:
             self._size = size
             await self._socket.send(self._dialect.size(*size))
 
-    def _dropping(self) -> bool:
-        """Pass over what is to be dropped; whether some of it is still to come."""
-        if self._drop_until is None:
-            return False
-        spool = self._terminal.spool
-        self._seat.after = max(self._seat.after, spool.newest_within(self._drop_until))
-        self._acked = self._seat.after
-        on_its_way = spool.head < self._drop_until and self._terminal.connected and self._terminal.exit is None
-        if not on_its_way:
-            self._drop_until = None
-            self._skipped = True
-        return on_its_way
+    def _drop(self) -> None:
+        """Pass over what is to be dropped."""
+        if self._drop_until is not None:
+            self._seat.after = self._acked = max(self._seat.after, self._terminal.spool.newest_within(self._drop_until))
+            self._drop_until, self._skipped = None, True
 
     def _budget(self) -> int:
         """Bytes of output that may be sent now."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
-import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -71,12 +70,11 @@ class RingFile:
                 aside.hardlink_to(path)
         fresh.rename(path)
 
-    def receive(self, source: socket.socket, offset: int, most: int) -> int:
-        """Receive from a socket straight into the ring at `offset`; returns the count, 0 at the end (recv(2)).
-
-        Never waits, whatever the other end made of the socket's O_NONBLOCK: raises BlockingIOError.
-        """
-        return source.recv_into(self._room(offset, most), 0, socket.MSG_DONTWAIT)
+    def receive(self, pipe: int, offset: int, most: int) -> int:
+        """Read from a pipe straight into the ring at `offset`; returns the count. Raises BlockingIOError."""
+        room = self._room(offset, most)
+        parts = [room] if len(room) == most else [room, self._room(offset + len(room), most - len(room))]
+        return os.readv(pipe, parts)
 
     def write(self, offset: int, data: bytes) -> None:
         """Copy bytes into the ring."""

@@ -4,12 +4,12 @@
 with the volume the pod. Order of stores: bytes, then `head`; record, then `next`. Whatever instruction is the last
 one, each number is right for what was stored before it.
 
-Why a kill loses and doubles nothing. A byte reaches the ring by the very `recv` that takes it out of the launcher's
-socket: the kernel copies first and takes out after, so what is out is in the ring. The launcher, which keeps the other
-end and a copy of this one, counts what was ever taken. If the process dies between `recv` and the store of `head`, its
-successor is told a count beyond `head`, by one `recv` at most, and the bytes are in the ring already, right behind
-`head`: `adopt` moves `head` over them. No number is used twice: `next` is stored after the record it counts, and a
-record without it is written again.
+Why a kill loses and doubles nothing. Output goes from the pty into a pipe (see pty.py), and by one read(2) of that pipe
+into the ring: the kernel copies first and takes out after, so what is out of the pipe is in the ring. Before that read
+`due` is stored: where `head` will be when the pipe is empty. Nothing enters the pipe while anything is due. So if the
+process dies between the read and the store of `head`, its successor knows by what is left in the pipe how far the read
+came, and `adopt` moves `head` there. No number is used twice: `next` is stored after the record it counts, and a record
+without it is written again.
 
 What this does not cover is the death of the machine: the kernel writes pages back within some 30 s (proc_sys_vm(5),
 dirty_expire_centisecs). Files that do not fit together after it are set aside and a new log begins, whose numbering
@@ -18,27 +18,27 @@ goes on behind what is known.
 
 from __future__ import annotations
 
-import socket
 import struct
 import time
 from pathlib import Path
 from typing import NamedTuple
 
 from codesessions_sidecar.log import log
+from codesessions_sidecar.pty import Pty
 from codesessions_sidecar.ring import RingFile
 from codesessions_sidecar.sizes import Sizes
 from codesessions_sidecar.utf8 import incomplete_tail
 
 _OUTPUT_MAGIC = 0x3230_5054_554F_5343  # "CSOUTP02"
 _CHUNKS_MAGIC = 0x3230_4B4E_4843_5343
-_HEAD, _EPOCH, _BASE, _MIRROR, _INSTANCE, _EXIT, _FIRST = range(1, 8)
+_HEAD, _EPOCH, _DUE, _MIRROR, _INSTANCE, _EXIT, _FIRST = range(1, 8)
 _NEXT = 1
-_MASK = (1 << 64) - 1
+_MOST_BYTES = 1 << 63
 _RECORD = struct.Struct("<QQ")
 _MOST_SEQ = 1 << 53  # what JSON carries exactly (RFC 8259, section 6)
 _SHORT = 4096
 MAX_READ = 65536
-"""Bytes of one `recv`, and of one chunk, at most."""
+"""Bytes of one read, and of one chunk, at most."""
 
 
 class Chunk(NamedTuple):
@@ -47,10 +47,6 @@ class Chunk(NamedTuple):
     seq: int
     data: bytes
     created_ns: int
-
-
-class SpoolMismatchError(Exception):
-    """The launcher's count and the transcript cannot both be right."""
 
 
 class Spool:
@@ -105,7 +101,7 @@ class Spool:
         """Whether the numbers and every record that is kept fit together."""
         fresh, mirror, head = self._chunks.numbers[_NEXT], self._output.numbers[_MIRROR], self.head
         first = self._output.numbers[_FIRST]
-        if not 1 <= first <= fresh <= _MOST_SEQ or mirror not in {fresh, fresh - 1} or head > _MASK >> 1:
+        if not 1 <= first <= fresh <= _MOST_SEQ or mirror not in {fresh, fresh - 1} or head >= _MOST_BYTES:
             return False
         seq = self._oldest_recorded()
         before = 0 if seq == first else self._end(seq - 1)
@@ -130,6 +126,11 @@ class Spool:
     def head(self) -> int:
         """Bytes ever stored."""
         return self._output.numbers[_HEAD]
+
+    @property
+    def pending(self) -> int:
+        """Bytes stored that are in no chunk yet."""
+        return self.head - self._cut_until
 
     @property
     def last_seq(self) -> int:
@@ -158,7 +159,7 @@ class Spool:
         return max(self._output.numbers[_FIRST], self.last_seq - self._records + 3)
 
     def _kept_from(self) -> int:
-        """The first byte that is surely not overwritten: the next `recv` may write up to there."""
+        """The first byte that is surely not overwritten: the next read may write up to there."""
         return self.head + MAX_READ - self._output.size
 
     def _find_oldest(self) -> int:
@@ -215,30 +216,38 @@ class Spool:
 
     # -- writing
 
-    def adopt(self, epoch: int, taken: int) -> None:
-        """Line up with a launcher that says `taken` bytes of its output were ever received. See the module's text.
-
-        `epoch` is the launcher's random name. Raises SpoolMismatchError if the count cannot be; the next call takes it.
-        """
-        numbers = self._output.numbers
+    def adopt(self, epoch: int, pty: Pty) -> None:
+        """Line up with a launcher: `epoch` is the random name of its pipes. See the module's text."""
+        numbers, left = self._output.numbers, pty.printed
         if numbers[_EPOCH] != epoch:
             self.cut(whole=True)  # what an earlier shell left unfinished stays so
-            numbers[_BASE] = (self.head - taken) & _MASK
-            numbers[_EPOCH] = epoch
-            return
-        gap = (taken + numbers[_BASE] - self.head) & _MASK
-        if gap > MAX_READ:
-            numbers[_EPOCH] = 0
-            raise SpoolMismatchError(f"the launcher counts {taken} bytes taken, which does not fit the transcript")
-        numbers[_HEAD] = self.head + gap
+        elif numbers[_DUE] > self.head:
+            taken = numbers[_DUE] - self.head - left
+            if 0 <= taken <= MAX_READ:
+                numbers[_HEAD] = self.head + taken
+            else:
+                log("transcript-gap", detail=f"{left} bytes in the pipe do not fit the transcript")
+        numbers[_DUE] = self.head + min(left, MAX_READ)
+        numbers[_EPOCH] = epoch
 
-    def receive(self, source: socket.socket) -> int:
-        """Take what a socket has, at most 64 KiB; returns the count, 0 at its end. BlockingIOError: nothing yet."""
-        head = self._output.numbers[_HEAD]
-        count = self._output.receive(source, head, MAX_READ)
-        if count:
-            self._output.numbers[_HEAD] = head + count
-            self._output.cool(head + count)
+    def receive(self, pty: Pty) -> int:
+        """Take what the shell has printed, at most 64 KiB; returns the count.
+
+        Raises BlockingIOError: there is nothing now; OSError: nobody has the terminal open.
+        """
+        numbers = self._output.numbers
+        head = numbers[_HEAD]
+        due = numbers[_DUE] - head
+        if due <= 0:
+            due = pty.pull(MAX_READ)
+            numbers[_DUE] = head + due
+        try:
+            count = self._output.receive(pty.output, head, due)
+        except BlockingIOError:  # somebody who should not hold the pipe has emptied it
+            numbers[_DUE] = head
+            raise
+        numbers[_HEAD] = head + count
+        self._output.cool(head + count)
         return count
 
     def cut(self, *, whole: bool = False) -> int:

@@ -75,11 +75,6 @@ class Terminal:
         return self._link.exit
 
     @property
-    def printed(self) -> int:
-        """Bytes the shell has ever printed, also those on their way to the log."""
-        return self.spool.head + self._link.unread
-
-    @property
     def connected(self) -> bool:
         """Whether the launcher is there."""
         return self._link.connected

@@ -1,9 +1,9 @@
-/* The conversation with the sidecar: one JSON object a packet, and the socket pair that carries the bytes.
+/* The conversation with the sidecar: one JSON object a packet.
  *
- * One end of the pair goes to the sidecar by SCM_RIGHTS (unix(7)) each time one connects. A copy is kept here, so what a
- * killed sidecar had not taken stays in the socket. The hello says how many bytes were ever taken (all that were put in,
- * less what SIOCINQ says is still there); by that the next sidecar knows to the byte where its predecessor stopped. The
- * master itself is not handed over: of a tty, nobody can tell how far the last reader came.
+ * The pty's master and two pipes go to every sidecar that connects, by SCM_RIGHTS (unix(7)). This process keeps copies and
+ * touches no byte: whoever reads a key and shows its echo should not have to wait for two more processes to be woken. What
+ * a killed sidecar had not taken is in the pty or in a pipe still, and how much of it is in the pipe (pipe(7), FIONREAD)
+ * tells its successor to the byte where it stopped: see spool.py and journal.py.
  */
 
 #include "workspace.h"
@@ -11,36 +11,27 @@
 #include "launcher.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
-#include <linux/sockios.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 enum {
-    SOCKET_BUFFER = 262144, /* bytes on their way to the sidecar, about */
     RETRY_FIRST_MS = 5,
     RETRY_LONGEST_MS = 200,
     SETTLED_MS = 100, /* a connection that lasted as long was no refusal: retry from the shortest pause again */
 };
 
-void open_pair(struct workspace *w)
+void open_pipes(struct workspace *w)
 {
-    int pair[2], size = SOCKET_BUFFER, unread;
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
-        die("socketpair");
-    w->mine = pair[0];
-    w->theirs = pair[1];
-    setsockopt(w->mine, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
-    setsockopt(w->theirs, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
-    if (ioctl(w->theirs, SIOCINQ, &unread) < 0 || ioctl(w->mine, SIOCINQ, &unread) < 0)
-        die("SIOCINQ"); /* better no session than one whose transcript may be wrong */
+    if (pipe2(w->pipes + OUTPUT_END, O_CLOEXEC | O_NONBLOCK) < 0 || pipe2(w->pipes + INPUT_END, O_CLOEXEC | O_NONBLOCK) < 0)
+        die("pipe");
     while (getrandom(&w->epoch, sizeof w->epoch, 0) != sizeof w->epoch)
         ;
     w->epoch >>= 1; /* fits a signed integer everywhere */
@@ -63,22 +54,22 @@ static void lose_control(struct workspace *w)
     pause_before_retry(w);
 }
 
-static void tell(struct workspace *w, const char *json, int fd_to_pass)
+static void tell(struct workspace *w, const char *json, const int *descriptors, size_t count)
 {
     union { /* aligned as cmsg(3) wants it */
-        char space[CMSG_SPACE(sizeof(int))];
+        char space[CMSG_SPACE((1 + PIPE_ENDS) * sizeof(int))];
         struct cmsghdr header;
     } rights = {0};
     struct iovec part = {.iov_base = (void *)json, .iov_len = strlen(json)};
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-    if (fd_to_pass >= 0) {
+    if (count > 0) {
         message.msg_control = rights.space;
-        message.msg_controllen = sizeof rights.space;
+        message.msg_controllen = CMSG_SPACE(count * sizeof(int));
         struct cmsghdr *header = CMSG_FIRSTHDR(&message);
         header->cmsg_level = SOL_SOCKET;
         header->cmsg_type = SCM_RIGHTS;
-        header->cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(header), &fd_to_pass, sizeof(int));
+        header->cmsg_len = CMSG_LEN(count * sizeof(int));
+        memcpy(CMSG_DATA(header), descriptors, count * sizeof(int));
     }
     if (sendmsg(w->control, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
         lose_control(w);
@@ -98,18 +89,13 @@ static void describe_end(const struct workspace *w, char *json, size_t size)
 static void say_hello(struct workspace *w)
 {
     char end[128], json[512];
-    int unread = 0, queued = 0;
-    struct winsize size = {.ws_row = 24, .ws_col = 80};
-    ioctl(w->master, TIOCGWINSZ, &size);
-    ioctl(w->theirs, SIOCINQ, &unread); /* output not yet taken by a sidecar */
-    ioctl(w->mine, SIOCINQ, &queued);   /* input not yet taken by this process */
+    int descriptors[1 + PIPE_ENDS] = {w->master};
+    memcpy(descriptors + 1, w->pipes, sizeof w->pipes);
     describe_end(w, end, sizeof end);
     snprintf(json, sizeof json,
-             "{\"v\":1,\"type\":\"hello\",\"pid\":%d,\"started\":%" PRId64 ",\"rows\":%d,\"cols\":%d,"
-             "\"epoch\":%" PRIu64 ",\"taken\":%" PRIu64 ",\"given\":%" PRIu64 ",\"state\":\"%s\",%s}",
-             (int)w->shell, w->started, size.ws_row, size.ws_col, w->epoch, w->out_total - (uint64_t)unread,
-             w->in_total + (uint64_t)queued, w->ended ? "exited" : "running", end);
-    tell(w, json, w->theirs);
+             "{\"v\":2,\"type\":\"hello\",\"pid\":%d,\"started\":%" PRId64 ",\"epoch\":%" PRIu64 ",\"state\":\"%s\",%s}",
+             (int)w->shell, w->started, w->epoch, w->ended ? "exited" : "running", end);
+    tell(w, json, descriptors, 1 + PIPE_ENDS);
 }
 
 void try_to_connect(struct workspace *w)
@@ -130,7 +116,7 @@ void report_exit(struct workspace *w)
         return; /* the next hello says it */
     describe_end(w, end, sizeof end);
     snprintf(json, sizeof json, "{\"type\":\"exit\",%s}", end);
-    tell(w, json, -1);
+    tell(w, json, 0, 0);
 }
 
 static long number_after(const char *json, const char *key)
@@ -140,7 +126,7 @@ static long number_after(const char *json, const char *key)
 }
 
 /* Only the sidecar can be at the other end (the workspace cannot write to the folder of the socket), and it writes compact
- * JSON of the three forms in docs/architecture.md; so a search for a member does for a parser. */
+ * JSON of the two forms in docs/architecture.md; so a search for a member does for a parser. */
 void obey(struct workspace *w)
 {
     char json[1024];
@@ -153,13 +139,7 @@ void obey(struct workspace *w)
     }
     json[got] = 0;
     if (strstr(json, "\"type\":\"drained\"")) {
-        w->drained = w->shut;
-    } else if (strstr(json, "\"type\":\"resize\"")) {
-        long rows = number_after(json, "\"rows\":"), columns = number_after(json, "\"cols\":");
-        if (rows > 0 && rows < 65536 && columns > 0 && columns < 65536) {
-            struct winsize size = {.ws_row = (unsigned short)rows, .ws_col = (unsigned short)columns};
-            ioctl(w->master, TIOCSWINSZ, &size);
-        }
+        w->drained = w->ended;
     } else if (strstr(json, "\"type\":\"signal\"")) {
         long number = number_after(json, "\"signal\":");
         if (number > 0 && number < NSIG && !w->ended)

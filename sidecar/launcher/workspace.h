@@ -1,4 +1,4 @@
-/* What the parts of the run mode share: the pty, the shell on it, and the way to the sidecar. */
+/* What the parts of the run mode share: the pty, the shell on it, and the conversation with the sidecar. */
 #ifndef WORKSPACE_H
 #define WORKSPACE_H
 
@@ -7,10 +7,12 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { OUT_BUFFER = 65536, IN_BUFFER = 4096 };
+enum { OUTPUT_END, OUTPUT_START, INPUT_END, INPUT_START, PIPE_ENDS }; /* each pipe(2): where it is read, and filled */
 
 struct workspace {
-    int master;                 /* of the pty; never leaves this process */
+    int master;                 /* of the pty */
+    int pipes[PIPE_ENDS];       /* between the pty and the sidecar's files; only the sidecar moves bytes through them */
+    uint64_t epoch;             /* a random name of the pipes, below 2^63 */
     int signals;                /* signalfd(2) */
     pid_t shell;
     int64_t started;            /* Unix time of the shell's start, seconds */
@@ -18,18 +20,6 @@ struct workspace {
     bool ended, terminated;     /* the shell ended; somebody told this process to end it */
     int status;                 /* of the shell, as wait(2) gives it */
     int64_t kill_at, leave_at;  /* when to use SIGKILL; when to leave without the sidecar's word (ms, 0: never) */
-
-    int mine, theirs;           /* the socket pair that carries the bytes; `theirs` is handed over */
-    uint64_t epoch;             /* a random name of this socket pair, below 2^63 */
-    uint64_t out_total;         /* bytes ever put into the pair */
-    uint64_t in_total;          /* bytes ever taken from it */
-    char out[OUT_BUFFER], in[IN_BUFFER];
-    size_t out_start, out_end, in_start, in_end;
-
-    int64_t hung_until;         /* the pty has no holder just now: leave it alone until then */
-    int64_t empty_since;        /* when the pty was first found empty after the shell's end; 0: not yet */
-    uint64_t after_end;         /* bytes that came out of the pty after the shell's end */
-    bool pty_done, shut;        /* no more is read from the pty; the sidecar was shown the end of the bytes */
 
     int control;                /* connection to the sidecar, -1 if there is none */
     int64_t connected_at, retry_at, retry_pause;
@@ -44,7 +34,7 @@ void write_termination_log(const char *json);
 void say_not_started(const char *what, int error); /* in the termination log */
 
 /* link.c: the protocol is in docs/architecture.md, "Launcher <-> sidecar" */
-void open_pair(struct workspace *w);
+void open_pipes(struct workspace *w);
 void try_to_connect(struct workspace *w);
 void report_exit(struct workspace *w);
 void obey(struct workspace *w); /* what the sidecar has just sent, if anything */

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import http.client
 import os
 import random
 import signal
-import socket
-import struct
-import termios
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from codesessions_sidecar.journal import Journal, QueueFullError
 from codesessions_sidecar.spool import MAX_READ, Spool
 from support.faults import scaled
+from support.line import DEADLINE, Line
 from support.sidecar import Rig, until
 
 KILLS = scaled(20, 200)
@@ -163,78 +161,112 @@ def test_another_pod_goes_on_with_the_numbering(tmp_path: Path, rig: Rig) -> Non
 
 
 DEATHS = 200
-PIECE = 4095  # what a read of a pty gives at most
-
-
-class Source:
-    """The launcher's part: known bytes into the pair, counted."""
-
-    def __init__(self, size: int) -> None:
-        self.mine, self.theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.mine.setblocking(False)
-        self.data = b"".join(hashlib.sha256(b"%d" % number).digest() for number in range(size // 32))
-        self.sent = 0
-
-    def feed(self) -> None:
-        """Put in what fits."""
-        with contextlib.suppress(BlockingIOError):
-            while self.sent < len(self.data):
-                self.sent += self.mine.send(self.data[self.sent : self.sent + PIECE])
-
-    def taken(self) -> int:
-        unread: int = struct.unpack("i", fcntl.ioctl(self.theirs, termios.FIONREAD, b"\0" * 4))[0]
-        return self.sent - unread
+SPOOL = 64 << 20
 
 
 @pytest.fixture
-def source() -> Iterator[Source]:
-    made = Source(40_000_000)
+def line() -> Iterator[Line]:
+    made = Line()
     yield made
-    made.mine.close()
-    made.theirs.close()
+    made.close()
 
 
-def take(folder: Path, source: Source) -> None:
-    """What a sidecar does with output."""
-    spool = Spool(folder, 64 << 20)
-    spool.adopt(1, source.taken())
-    while True:
-        with contextlib.suppress(BlockingIOError):
-            spool.receive(source.theirs)
-            spool.cut()
+def child(work: Callable[[], None]) -> int:
+    """Start a process that does this for ever; its number."""
+    number = os.fork()
+    if number == 0:
+        with contextlib.suppress(BaseException):
+            while True:
+                work()
+        os._exit(1)
+    return number
 
 
-def test_two_hundred_deaths_at_any_instruction_change_no_byte(tmp_path: Path, source: Source) -> None:
-    Spool(tmp_path, 64 << 20).close()
-    chance, before, rescued = random.Random(3), 0, 0
-    for _ in range(DEATHS):
-        source.feed()
-        child = os.fork()
-        if child == 0:
-            with contextlib.suppress(BaseException):
-                take(tmp_path, source)
-            os._exit(1)
-        wanted = source.taken() + chance.randrange(1, len(source.data) // DEATHS)
-        while source.taken() < min(wanted, len(source.data)):
-            source.feed()
-        for _ in range(chance.randrange(2000)):
-            pass
-        os.kill(child, signal.SIGKILL)
-        _, status = os.waitpid(child, 0)
-        assert os.WIFSIGNALED(status), "it died of something else"
+def kill(number: int, chance: random.Random) -> None:
+    """SIGKILL, a random moment from now."""
+    for _ in range(chance.randrange(2000)):
+        pass
+    os.kill(number, signal.SIGKILL)
+    _, status = os.waitpid(number, 0)
+    assert os.WIFSIGNALED(status), "it died of something else"
+
+
+def test_two_hundred_deaths_at_any_instruction_change_no_byte(tmp_path: Path, line: Line) -> None:
+    data = b"".join(hashlib.sha256(b"%d" % number).digest() for number in range(40_000_000 // 32))
+    chance, before, printed, rescued = random.Random(3), 0, 0, 0
+
+    def head() -> int:
         with (tmp_path / "output").open("rb") as file:
-            rescued += int.from_bytes(os.pread(file.fileno(), 8, 8), "little") != source.taken()
-        spool = Spool(tmp_path, 64 << 20)
-        spool.adopt(1, source.taken())
-        assert spool.head == source.taken()
+            return int.from_bytes(os.pread(file.fileno(), 8, 8), "little")
+
+    spool = Spool(tmp_path, SPOOL)
+    spool.adopt(line.epoch, line.pty)
+    for _ in range(DEATHS):
+
+        def take(spool: Spool = spool) -> None:  # what a sidecar does with output
+            with contextlib.suppress(BlockingIOError):
+                spool.receive(line.pty)
+                spool.cut()
+
+        victim = child(take)
+        wanted = min(head() + chance.randrange(1, len(data) // DEATHS), len(data))
+        deadline = time.monotonic() + DEADLINE
+        while head() < wanted:
+            assert time.monotonic() < deadline, "it takes nothing"
+            printed += line.write(data[printed : printed + 4095])
+        kill(victim, chance)
+        spool.close()
+        died_at = head()
+        spool = Spool(tmp_path, SPOOL)
+        spool.adopt(line.epoch, line.pty)
+        rescued += spool.head != died_at or line.pty.printed > 0
         assert spool.last_seq >= before
         before = spool.last_seq
-        spool.close()
-    spool = Spool(tmp_path, 64 << 20)
+    assert rescued, "not one death fell where it could have done harm"
+    deadline = time.monotonic() + DEADLINE
+    while spool.head < printed:
+        assert time.monotonic() < deadline, f"{printed - spool.head} bytes are missing"
+        with contextlib.suppress(BlockingIOError):
+            spool.receive(line.pty)
     spool.cut(whole=True)
-    chunks = spool.read(0, len(source.data))
+    chunks = spool.read(0, len(data))
     assert [chunk.seq for chunk in chunks] == list(range(1, len(chunks) + 1))
     assert all(len(chunk.data) <= MAX_READ for chunk in chunks)
-    assert b"".join(chunk.data for chunk in chunks) == source.data[: source.taken()]
-    print(f"{rescued} of {DEATHS} fell between the receive and its count")
+    assert b"".join(chunk.data for chunk in chunks) == data[:printed]
+    print(f"{rescued} of {DEATHS} died with bytes on their way")
     spool.close()
+
+
+def test_two_hundred_deaths_while_typing_type_every_byte_once(tmp_path: Path, line: Line) -> None:
+    chance, typed, rescued = random.Random(4), b"", 0
+    journal = Journal(tmp_path)
+    journal.adopt(line.epoch, line.pty)
+    for _ in range(DEATHS):
+
+        def give(journal: Journal = journal) -> None:  # what a sidecar does with input
+            number = journal.last_seq() + 1
+            with contextlib.suppress(BlockingIOError, QueueFullError):
+                journal.accept(b"<%d>" % number, number)
+                journal.give(line.pty)
+
+        victim = child(give)
+        enough, deadline = len(typed) + chance.randrange(1, 20_000), time.monotonic() + DEADLINE
+        while len(typed) < enough:
+            assert time.monotonic() < deadline, "it types nothing"
+            typed += line.typed()
+        kill(victim, chance)
+        journal.close()
+        journal = Journal(tmp_path)
+        rescued += line.pty.typed > 0
+        journal.adopt(line.epoch, line.pty)
+    assert rescued, "not one death fell where it could have done harm"
+    wanted = b"".join(b"<%d>" % number for number in range(1, journal.last_seq() + 1))
+    deadline = time.monotonic() + DEADLINE
+    while len(typed) < len(wanted):
+        assert time.monotonic() < deadline, f"{len(wanted) - len(typed)} bytes are missing"
+        with contextlib.suppress(BlockingIOError):
+            journal.give(line.pty)
+        typed += line.typed()
+    assert typed == wanted
+    print(f"{journal.last_seq()} inputs, {rescued} of {DEATHS} died with bytes on their way")
+    journal.close()

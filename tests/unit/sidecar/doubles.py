@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import json
 import socket
-import struct
-import termios
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +14,7 @@ from typing import Any
 from codesessions_sidecar.server import Server
 from codesessions_sidecar.settings import Settings
 from codesessions_sidecar.terminal import Terminal
+from support.line import Line
 from support.sidecar import KEY, SESSION_ID, SESSION_UID, ticket
 from websockets.client import ClientProtocol
 from websockets.frames import Frame
@@ -35,14 +33,12 @@ async def eventually(what: str, probe: Callable[[], Any], *, seconds: float = 60
     return found
 
 
-class Launcher:
-    """What the sidecar sees of a launcher."""
+class Launcher(Line):
+    """What the sidecar sees of a launcher, and what a launcher sees of a shell."""
 
     def __init__(self, run_dir: Path, epoch: int = 1) -> None:
-        self._path, self.epoch = run_dir / "pty.sock", epoch
-        self.sent = self.got = 0
-        self.mine, self.theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.mine.setblocking(False)
+        super().__init__(epoch)
+        self._socket = run_dir / "pty.sock"
         self.control: socket.socket | None = None
 
     def connect(self) -> socket.socket:
@@ -51,42 +47,29 @@ class Launcher:
             self.control.close()
         self.control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.control.setblocking(False)
-        self.control.connect(str(self._path))
+        self.control.connect(str(self._socket))
         return self.control
 
     def hello(self, **changes: Any) -> None:
-        unread = struct.unpack("i", fcntl.ioctl(self.theirs, termios.FIONREAD, b"\0" * 4))[0]
-        queued = struct.unpack("i", fcntl.ioctl(self.mine, termios.FIONREAD, b"\0" * 4))[0]
         message = {
-            "v": 1,
+            "v": 2,
             "type": "hello",
             "epoch": self.epoch,
-            "taken": self.sent - unread,
-            "given": self.got + queued,
             "state": "running",
             "code": None,
             "signal": None,
             **changes,
         }
         assert self.control is not None
-        socket.send_fds(self.control, [json.dumps(message).encode()], [self.theirs.fileno()])
+        socket.send_fds(self.control, [json.dumps(message).encode()], self.descriptors)
 
-    def print(self, data: bytes) -> None:
-        self.sent += self.mine.send(data)
-
-    def typed(self) -> bytes:
-        """What came in since the last call."""
-        data = b""
-        with contextlib.suppress(BlockingIOError):
-            while piece := self.mine.recv(65536):
-                data += piece
-        self.got += len(data)
-        return data
-
-    def exit(self, code: int) -> None:
+    def tell_exit(self, code: int) -> None:
         assert self.control is not None
         self.control.send(json.dumps({"type": "exit", "code": code, "signal": None}).encode())
-        self.mine.shutdown(socket.SHUT_WR)
+
+    def exit(self, code: int) -> None:
+        self.tell_exit(code)
+        self.hang_up()
 
     def told(self) -> dict[str, Any] | None:
         """The next order of the sidecar, if there is one; {} when it has hung up."""
@@ -101,9 +84,9 @@ class Launcher:
         return found
 
     def close(self) -> None:
-        for each in (self.control, self.mine, self.theirs):
-            if each is not None:
-                each.close()
+        if self.control is not None:
+            self.control.close()
+        super().close()
 
 
 Answer = tuple[int, dict[str, str], Any]
@@ -251,6 +234,15 @@ class Place:
         self.launcher.hello()
         await eventually("the launcher is heard", lambda: self.terminal.connected)
 
+    def text(self) -> bytes:
+        """All of the transcript."""
+        return b"".join(chunk.data for chunk in self.terminal.spool.read(0, 1 << 20))
+
+    async def cycles(self) -> None:
+        """Give the sidecar the time to do the wrong thing."""
+        for _ in range(50):
+            await asyncio.sleep(0.002)
+
     async def typed(self, count: int) -> bytes:
         """Wait until so many bytes came in, and return them."""
         data = bytearray()
@@ -263,25 +255,31 @@ class Place:
         return bytes(data)
 
     async def print(self, data: bytes) -> None:
-        """Let the shell print, and wait until it is in the transcript."""
-        before = self.terminal.spool.last_seq
-        self.launcher.print(data)
-        await eventually("it is in the transcript", lambda: self.terminal.spool.last_seq > before)
+        """Let the shell print, and wait until all of it, but a character's beginning, is in the transcript."""
+        spool = self.terminal.spool
+        before, wanted = spool.last_seq, spool.head + len(data)
+
+        def goes_on() -> bool:
+            nonlocal data
+            data = data[self.launcher.print(data) :] if data else b""
+            return spool.head >= wanted and spool.last_seq > before and spool.pending < 4
+
+        await eventually("it is in the transcript", goes_on)
 
 
 CLIENTS: list[Client] = []
 
 
 @contextlib.asynccontextmanager
-async def place(folder: Path) -> AsyncIterator[Place]:
-    """A server for the time of a test; a shell comes with `shell`."""
+async def place(folder: Path, launcher: Launcher | None = None) -> AsyncIterator[Place]:
+    """A server for the time of a test; a shell comes with `shell`: of a launcher of its own, or of the one given."""
     run_dir = folder / "run"
     run_dir.mkdir(exist_ok=True)
     workspace = folder / "workspace"
     workspace.mkdir(exist_ok=True)
     settings = Settings(SESSION_ID, SESSION_UID, KEY, run_dir, folder / "data", workspace, "127.0.0.1", 0, 1 << 20, 0)
     terminal = Terminal(settings.run_dir, settings.data_dir, settings.spool_bytes, SESSION_ID)
-    server, launcher = Server(settings, terminal), Launcher(run_dir)
+    server, launcher = Server(settings, terminal), launcher or Launcher(run_dir)
     port = await server.start()
     terminal.start()
     try:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import socket
+import os
 from pathlib import Path
 
 import pytest
@@ -62,19 +62,17 @@ def test_what_was_written_is_read_and_survives(tmp_path_factory: pytest.TempPath
     again.close()
 
 
-def test_receiving_never_waits(tmp_path: Path) -> None:
+def test_a_pipe_is_read_around_the_rings_end(tmp_path: Path) -> None:
     ring = make(tmp_path / "ring")
-    here, there = socket.socketpair()
-    with here, there:
-        here.setblocking(True)  # as somebody with a copy of it could
+    output, start = os.pipe2(os.O_NONBLOCK)
+    with open(output, "rb"), open(start, "wb", buffering=0) as there:  # noqa: PTH123 - descriptors
         with pytest.raises(BlockingIOError):
-            ring.receive(here, 0, 100)
-        there.sendall(b"abc")
-        assert ring.receive(here, 2 * PAGE - 2, 100) == 2  # up to the end of the ring
-        assert ring.receive(here, 2 * PAGE, 100) == 1
-        assert ring.read(2 * PAGE - 2, 3) == b"abc"
-        there.close()
-        assert ring.receive(here, 0, 100) == 0
+            ring.receive(output, 0, 100)
+        there.write(b"abcdef")
+        assert ring.receive(output, 2 * PAGE - 2, 3) == 3
+        assert ring.read(2 * PAGE - 2, 4) == b"abc\0"
+        assert ring.receive(output, 2 * PAGE + 1, 100) == 3
+        assert ring.read(2 * PAGE - 2, 6) == b"abcdef"
     ring.close()
 
 

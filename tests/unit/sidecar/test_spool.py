@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import fcntl
+import contextlib
+import os
 import random
-import socket
-import struct
-import termios
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from codesessions_sidecar import spool as module
+from codesessions_sidecar.pty import Pty
 from codesessions_sidecar.ring import PAGE, RingFile
-from codesessions_sidecar.spool import MAX_READ, Spool, SpoolMismatchError
+from codesessions_sidecar.spool import MAX_READ, Spool
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.line import DEADLINE, Line
 
 SIZE = 1 << 20
 
@@ -56,30 +57,9 @@ class Numbers:
         self._real.release()
 
 
-class Launcher:
-    """The end of the pair that stays with the launcher: it counts, and keeps a copy of the other end."""
-
-    def __init__(self, epoch: int = 1) -> None:
-        self.epoch, self.sent = epoch, 0
-        self.mine, self.theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.mine.setblocking(False)
-
-    def send(self, data: bytes) -> None:
-        self.sent += self.mine.send(data)
-
-    @property
-    def taken(self) -> int:
-        unread: int = struct.unpack("i", fcntl.ioctl(self.theirs, termios.FIONREAD, b"\0" * 4))[0]
-        return self.sent - unread
-
-    def close(self) -> None:
-        self.mine.close()
-        self.theirs.close()
-
-
 @pytest.fixture
-def launcher() -> Iterator[Launcher]:
-    made = Launcher()
+def line() -> Iterator[Line]:
+    made = Line()
     yield made
     made.close()
 
@@ -95,20 +75,30 @@ def everything(spool: Spool) -> bytes:
     return data
 
 
-def put(spool: Spool, launcher: Launcher, data: bytes, *, whole: bool = True) -> None:
-    for start in range(0, len(data) or 1, MAX_READ):
-        launcher.send(data[start : start + MAX_READ])
-        while launcher.taken < launcher.sent:
-            spool.receive(launcher.theirs)
+def take(spool: Spool, pty: Pty, size: int) -> None:
+    """Take so much of what was printed, and no more."""
+    end, deadline = spool.head + size, time.monotonic() + DEADLINE
+    while spool.head < end:
+        assert time.monotonic() < deadline, f"{end - spool.head} bytes never came"
+        with contextlib.suppress(BlockingIOError):
+            spool.receive(pty)
+    assert spool.head == end
+
+
+def put(spool: Spool, line: Line, data: bytes, *, whole: bool = True) -> None:
+    while data:
+        count = line.print(data)
+        take(spool, line.pty, count)
+        data = data[count:]
     spool.cut(whole=whole)
 
 
-def test_output_is_numbered_from_one(tmp_path: Path, launcher: Launcher) -> None:
+def test_output_is_numbered_from_one(tmp_path: Path, line: Line) -> None:
     spool = Spool(tmp_path, SIZE)
     assert (spool.last_seq, spool.oldest_seq, spool.read(0, 100)) == (0, 1, [])
-    spool.adopt(launcher.epoch, 0)
-    put(spool, launcher, b"one")
-    put(spool, launcher, b"two")
+    spool.adopt(line.epoch, line.pty)
+    put(spool, line, b"one")
+    put(spool, line, b"two")
     assert [(chunk.seq, chunk.data) for chunk in spool.read(0, 100)] == [(1, b"one"), (2, b"two")]
     assert [chunk.seq for chunk in spool.read(1, 100)] == [2]
     assert [chunk.seq for chunk in spool.read(0, 1)] == [1], "the first chunk, however long it is"
@@ -116,26 +106,26 @@ def test_output_is_numbered_from_one(tmp_path: Path, launcher: Launcher) -> None
     spool.close()
 
 
-def test_a_character_is_never_cut(tmp_path: Path, launcher: Launcher) -> None:
+def test_a_character_is_never_cut(tmp_path: Path, line: Line) -> None:
     spool = Spool(tmp_path, SIZE)
-    spool.adopt(launcher.epoch, 0)
-    put(spool, launcher, "a€".encode()[:-1], whole=False)
+    spool.adopt(line.epoch, line.pty)
+    put(spool, line, "a€".encode()[:-1], whole=False)
     assert everything(spool) == b"a"
-    put(spool, launcher, "€".encode()[-1:], whole=False)
+    put(spool, line, "€".encode()[-1:], whole=False)
     assert everything(spool) == "a€".encode()
     text = ("€" * MAX_READ).encode()
-    put(spool, launcher, text, whole=False)
+    put(spool, line, text, whole=False)
     for chunk in spool.read(2, SIZE):
         chunk.data.decode()
         assert len(chunk.data) <= MAX_READ
     spool.close()
 
 
-def test_what_fell_out_is_said(tmp_path: Path, launcher: Launcher) -> None:
+def test_what_fell_out_is_said(tmp_path: Path, line: Line) -> None:
     spool = Spool(tmp_path, SIZE)
-    spool.adopt(launcher.epoch, 0)
+    spool.adopt(line.epoch, line.pty)
     written = random.Random(1).randbytes(3 * SIZE)
-    put(spool, launcher, written)
+    put(spool, line, written)
     assert spool.oldest_seq > 1
     kept = everything(spool)
     assert written.endswith(kept)
@@ -147,33 +137,33 @@ def test_what_fell_out_is_said(tmp_path: Path, launcher: Launcher) -> None:
     again.close()
 
 
-def test_positions_are_of_what_is_kept(tmp_path: Path, launcher: Launcher) -> None:
+def test_positions_are_of_what_is_kept(tmp_path: Path, line: Line) -> None:
     spool = Spool(tmp_path, SIZE)
-    spool.adopt(launcher.epoch, 0)
+    spool.adopt(line.epoch, line.pty)
     assert (spool.position(0), spool.position(9), spool.newest_within(9), spool.distance(0, 9)) == (0, 0, 0, 0)
     for data in (b"abc", b"de", b"f"):
-        put(spool, launcher, data)
+        put(spool, line, data)
     assert [spool.position(seq) for seq in range(5)] == [0, 3, 5, 6, 6]
     assert [spool.newest_within(position) for position in (0, 2, 3, 4, 5, 6, 99)] == [0, 0, 1, 1, 2, 3, 3]
     assert (spool.distance(1, 3), spool.distance(3, 1), spool.distance(0, 99)) == (3, 0, 6)
-    put(spool, launcher, bytes(2 * SIZE))
+    put(spool, line, bytes(2 * SIZE))
     before = spool.oldest_seq - 1
     assert spool.position(1) == spool.position(before) > 6
     assert spool.newest_within(6) == before
     spool.close()
 
 
-def test_many_small_chunks_are_bounded_by_their_records(tmp_path: Path, launcher: Launcher) -> None:
+def test_many_small_chunks_are_bounded_by_their_records(tmp_path: Path, line: Line) -> None:
     spool = Spool(tmp_path, SIZE)
-    spool.adopt(launcher.epoch, 0)
+    spool.adopt(line.epoch, line.pty)
     for number in range(10_000):
-        put(spool, launcher, b"%d." % (number % 10))
+        put(spool, line, b"%d." % (number % 10))
     assert spool.last_seq == 10_000
     assert spool.oldest_seq > 1
     kept = everything(spool)
     assert len(kept) == 2 * (spool.last_seq - spool.oldest_seq + 1)
-    launcher.send(b"last")
-    spool.receive(launcher.theirs)
+    line.print(b"last")
+    take(spool, line.pty, 4)
     spool._write_record(10_001, spool.head)  # and dies before it counts
     spool.close()
     again = Spool(tmp_path, SIZE)
@@ -184,7 +174,7 @@ def test_many_small_chunks_are_bounded_by_their_records(tmp_path: Path, launcher
 
 ACTIONS = st.lists(
     st.tuples(
-        st.sampled_from(["send", "receive", "receive", "cut", "whole", "launcher"]),
+        st.sampled_from(["print", "receive", "receive", "cut", "whole", "adopt", "launcher"]),
         st.binary(max_size=200),
         st.one_of(st.none(), st.none(), st.integers(0, 4)),
     ),
@@ -197,7 +187,7 @@ ACTIONS = st.lists(
 def test_a_crash_after_any_store_loses_and_doubles_nothing(
     tmp_path_factory: pytest.TempPathFactory, actions: list[tuple[str, bytes, int | None]]
 ) -> None:
-    folder, fuse, launchers = tmp_path_factory.mktemp("spool"), Fuse(), [Launcher()]
+    folder, fuse, lines = tmp_path_factory.mktemp("spool"), Fuse(), [Line()]
     wanted, numbers = b"", 0
 
     def opened() -> Spool:
@@ -206,68 +196,80 @@ def test_a_crash_after_any_store_loses_and_doubles_nothing(
             ring.numbers = Numbers(ring.numbers, fuse)  # type: ignore[assignment]
         return made
 
-    def do(name: str, data: bytes) -> None:
-        current = launchers[-1]
+    def do(name: str) -> None:
         if name == "receive":
-            try:
-                spool.receive(current.theirs)
-            except BlockingIOError:
-                return
-            finally:
-                fuse.burn()
-        elif name in {"cut", "whole"}:
+            with contextlib.suppress(BlockingIOError):
+                spool.receive(lines[-1].pty)
+        elif name == "adopt":
+            spool.adopt(lines[-1].epoch, lines[-1].pty)
+        else:
             spool.cut(whole=name == "whole")
 
     spool = opened()
-    spool.adopt(1, 0)
+    spool.adopt(1, lines[-1].pty)
     for name, data, stores in actions:
-        if name == "send":
-            launchers[-1].send(data)
-            wanted += data
+        if name == "print":
+            count = lines[-1].print(data)
+            wanted += data[:count]
             continue
-        if name == "launcher":  # another pod: what the first one's socket still holds goes with it
-            put(spool, launchers[-1], b"")
-            launchers.append(Launcher(len(launchers) + 1))
-            spool.adopt(launchers[-1].epoch, 0)
+        if name == "launcher":  # another pod: what the first one's terminal still holds goes with it
+            take(spool, lines[-1].pty, len(wanted) - spool.head)
+            lines.append(Line(len(lines) + 1))
+            spool.adopt(lines[-1].epoch, lines[-1].pty)
             continue
         fuse.left = stores
         try:
-            do(name, data)
+            do(name)
         except Crash:
             fuse.left = None
             spool.close()
             spool = opened()
-            spool.adopt(launchers[-1].epoch, launchers[-1].taken)
+            spool.adopt(lines[-1].epoch, lines[-1].pty)
         fuse.left = None
         assert spool.last_seq >= numbers, "the numbering went back"
         numbers = spool.last_seq
-    put(spool, launchers[-1], b"")
+    take(spool, lines[-1].pty, len(wanted) - spool.head)
+    spool.cut(whole=True)
     assert everything(spool) == wanted
     spool.close()
-    for each in launchers:
+    for each in lines:
         each.close()
 
 
-def test_a_count_that_cannot_be_is_told_and_then_accepted(tmp_path: Path, launcher: Launcher) -> None:
+def test_a_pipe_that_does_not_fit_is_told_and_its_bytes_are_taken(
+    tmp_path: Path, line: Line, logged: list[str]
+) -> None:
     spool = Spool(tmp_path, SIZE)
-    spool.adopt(launcher.epoch, 0)
-    put(spool, launcher, b"abc")
-    for count in (2, 3 + MAX_READ + 1):
-        spool.adopt(launcher.epoch, 3)
-        with pytest.raises(SpoolMismatchError):
-            spool.adopt(launcher.epoch, count)
-        spool.adopt(launcher.epoch, count)
-        assert everything(spool) == b"abc"
-        spool.adopt(2, 0)
-        spool.adopt(launcher.epoch, 3)
+    spool.adopt(line.epoch, line.pty)
+    put(spool, line, b"abc")
+    spool._output.numbers[module._DUE] = spool.head + 2  # it died with two bytes in the pipe
+    os.write(line.pipes[1], b"12345")  # and somebody has put others there
+    spool.adopt(line.epoch, line.pty)
+    assert logged == ["transcript-gap"]
+    take(spool, line.pty, 5)
+    put(spool, line, b"def")
+    assert everything(spool) == b"abc12345def"
     spool.close()
 
 
-def test_another_launcher_goes_on_behind_what_the_first_left_unfinished(tmp_path: Path, launcher: Launcher) -> None:
+def test_a_pipe_that_somebody_emptied_does_not_stop_it(tmp_path: Path, line: Line) -> None:
     spool = Spool(tmp_path, SIZE)
-    spool.adopt(launcher.epoch, 0)
-    put(spool, launcher, b"a\xe2\x82", whole=False)
-    spool.adopt(2, 0)
+    spool.adopt(line.epoch, line.pty)
+    os.write(line.pipes[1], b"gone")
+    spool.adopt(line.epoch, line.pty)
+    os.read(line.pipes[0], 100)
+    with pytest.raises(BlockingIOError):
+        spool.receive(line.pty)
+    put(spool, line, b"here")
+    assert everything(spool) == b"here"
+    spool.close()
+
+
+def test_another_launcher_goes_on_behind_what_the_first_left_unfinished(tmp_path: Path, line: Line) -> None:
+    spool = Spool(tmp_path, SIZE)
+    spool.adopt(line.epoch, line.pty)
+    put(spool, line, b"a\xe2\x82", whole=False)
+    spool.adopt(2, line.pty)
     assert [chunk.data for chunk in spool.read(0, 100)] == [b"a", b"\xe2\x82"]
     spool.close()
 
@@ -294,12 +296,12 @@ def logged(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def filled(folder: Path, chunks: int = 20) -> None:
-    launcher, spool = Launcher(), Spool(folder, SIZE)
-    spool.adopt(1, 0)
+    line, spool = Line(), Spool(folder, SIZE)
+    spool.adopt(1, line.pty)
     for _ in range(chunks):
-        put(spool, launcher, b"x" * 1000)
+        put(spool, line, b"x" * 1000)
     spool.close()
-    launcher.close()
+    line.close()
 
 
 def overwrite(path: Path, at: int, data: bytes) -> None:
@@ -330,14 +332,14 @@ def test_a_damaged_transcript_starts_over_and_its_numbers_go_on(
 ) -> None:
     filled(tmp_path)
     damage(tmp_path)
-    spool, launcher = Spool(tmp_path, SIZE), Launcher(2)
+    spool, line = Spool(tmp_path, SIZE), Line(2)
     assert spool.last_seq == 20
     assert logged == ["transcript-started-over"]
-    spool.adopt(2, 0)
-    put(spool, launcher, b"new")
+    spool.adopt(2, line.pty)
+    put(spool, line, b"new")
     assert (spool.oldest_seq, spool.last_seq, everything(spool)) == (21, 21, b"new")
     spool.close()
-    launcher.close()
+    line.close()
     again = Spool(tmp_path, SIZE)
     assert everything(again) == b"new"
     assert len(logged) == 1
@@ -365,11 +367,11 @@ def test_no_damage_to_one_file_breaks_it_or_turns_the_numbers_back(
     filled(folder)
     before = RingFile.peek(folder / "chunks")
     overwrite(folder / name, at, garbage)
-    spool, launcher = Spool(folder, SIZE), Launcher(9)
+    spool, line = Spool(folder, SIZE), Line(9)
     assert before is not None
     assert spool.last_seq >= 20
-    spool.adopt(9, 0)
-    put(spool, launcher, b"new")
+    spool.adopt(9, line.pty)
+    put(spool, line, b"new")
     assert spool.read(spool.last_seq - 1, 100)[0].data == b"new"
     spool.close()
-    launcher.close()
+    line.close()
