@@ -167,10 +167,10 @@ class Viewer:
         except RefusedError:
             return False
         match orders:
-            case [Ack(seq)]:
-                self._output.acknowledge(seq)
             case [Type() as order] if self._type_at_once(order):
                 pass
+            case [Ack(seq)]:
+                self._output.acknowledge(seq)
             case _:
                 return False
         self._bytes_in += len(message.data)

@@ -7,6 +7,7 @@ import struct
 from codesessions_sidecar.dialects.base import Message
 
 _TEXT, _BINARY = 0x81, 0x82
+_WHOLE = frozenset((_TEXT, _BINARY))
 """First bytes of a message in one frame: FIN, no extension."""
 _HEADS = {size: bytes((size,)) for size in range(126)}
 MASKED_HEAD = 6
@@ -28,16 +29,15 @@ def frame(message: Message) -> bytes:
 
 def only_message(data: bytes | memoryview) -> Message | None:
     """The client's message that this is, if it is one short one in one frame, exactly; None for all else."""
-    if len(data) < MASKED_HEAD or data[0] not in {_TEXT, _BINARY} or data[1] != len(data) - MASKED_HEAD + 0x80:
+    size = len(data) - MASKED_HEAD
+    if not 0 <= size < 126 or data[1] != 0x80 + size or data[0] not in _WHOLE:
         return None
-    if data[1] > 0x80 + 125:
-        return None
-    mask, payload = bytes(data[2:MASKED_HEAD]), bytes(data[MASKED_HEAD:])
+    frame = bytes(data)
+    mask, payload = frame[2:MASKED_HEAD], frame[MASKED_HEAD:]
     if mask != _UNMASKED and payload:
-        size = len(payload)
         key = (mask * (size // 4 + 1))[:size]
         payload = (int.from_bytes(payload, "big") ^ int.from_bytes(key, "big")).to_bytes(size, "big")
-    return Message(data[0] == _TEXT, payload)
+    return Message(frame[0] == _TEXT, payload)
 
 
 def masked_length(size: int) -> int:

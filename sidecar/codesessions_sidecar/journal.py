@@ -1,9 +1,10 @@
 """Input on its way to the shell: a crash-safe queue, so that what was accepted is typed once, whoever dies in between.
 
-The bytes lie in a ring; a commit is one store that switches between two slots of (end, writer, its inputSeq, its
-length). From the ring they go into a pipe, and from there to the pty (see pty.py). When the pipe is filled, `due` is
-stored: how much will have been typed when it is empty. By that, and by what is left in the pipe, a successor goes on at
-the very byte. Nothing enters the pipe while anything is due. What was accepted in one pod is never typed in the next.
+The bytes lie in a ring. A commit is one store: of `end`, or, for input with a number, of which of two slots counts:
+(end, writer, its inputSeq, its length). From the ring the bytes go into a pipe, and from there to the pty (see pty.py).
+When the pipe is filled, `due` is stored: how much will have been typed when it is empty. By that, and by what is left
+in the pipe, a successor goes on at the very byte. Nothing enters the pipe while anything is due. What was accepted in
+one pod is never typed in the next.
 
 Each writer counts for itself. The slot has the mark of the one who typed last; before another's takes its place it is
 written to a table, which is of no account for that writer until then: a death in between changes nothing.
@@ -119,24 +120,26 @@ class Journal:
 
     def accept(self, data: bytes, seq: int | None = None, writer: int = NOBODY) -> int:
         """Take input, unless `seq` is not beyond the writer's last; returns its bytes. Raises QueueFullError."""
-        before = self.typed_before(seq, len(data), writer)
-        if before is not None:
-            return before
-        numbers, slot = self._ring.numbers, self._slot()
+        numbers = self._ring.numbers
+        slot = _SLOTS + 4 * numbers[_SLOT]
+        if seq is not None:
+            before = self.typed_before(seq, len(data), writer)
+            if before is not None:
+                return before
         end = numbers[slot]
-        if end - numbers[_GIVEN] + len(data) > CAPACITY:
+        fresh_end = end + len(data)
+        if fresh_end - numbers[_GIVEN] > CAPACITY:
             raise QueueFullError
-        if seq is not None and numbers[slot + 1] != writer:
-            self._remember()
         self._ring.write(end, data)
         self._newest = data if len(data) <= _SHORT else b""
+        if seq is None:
+            numbers[slot] = fresh_end
+            return len(data)
+        if numbers[slot + 1] != writer:
+            self._remember()
         other = 1 - numbers[_SLOT]
         fresh = _SLOTS + 4 * other
-        numbers[fresh] = end + len(data)
-        if seq is None:
-            numbers[fresh + 1 : fresh + 4] = numbers[slot + 1 : slot + 4]
-        else:
-            numbers[fresh + 1], numbers[fresh + 2], numbers[fresh + 3] = writer, seq, len(data)
+        numbers[fresh], numbers[fresh + 1], numbers[fresh + 2], numbers[fresh + 3] = fresh_end, writer, seq, len(data)
         numbers[_SLOT] = other
         return len(data)
 
@@ -158,18 +161,19 @@ class Journal:
 
     def give(self, pty: Pty) -> None:
         """Type what waits. Raises BlockingIOError: some of it waits still."""
-        numbers = self._ring.numbers
-        while waiting := self.waiting:
-            given = numbers[_GIVEN]
+        numbers, end = self._ring.numbers, self.end
+        given = numbers[_GIVEN]
+        while given < end:
             if numbers[_DUE] <= given:
-                numbers[_DUE] = given + pty.offer(self._peek(waiting))
+                numbers[_DUE] = given + pty.offer(self._peek(end - given))
             try:
-                numbers[_GIVEN] = given + pty.push(numbers[_DUE] - given)
+                given += pty.push(numbers[_DUE] - given)
             except BlockingIOError:
                 raise
             except OSError:  # the terminal is gone, and so is who would read this
                 pty.forget()
-                numbers[_GIVEN] = numbers[_DUE]
+                given = numbers[_DUE]
+            numbers[_GIVEN] = given
 
     def _peek(self, waiting: int) -> bytes:
         """The next bytes to type."""

@@ -21,7 +21,7 @@ from codesessions_sidecar.hello import Hello, parse
 from codesessions_sidecar.journal import Journal
 from codesessions_sidecar.log import log
 from codesessions_sidecar.pty import DESCRIPTORS, Pty
-from codesessions_sidecar.spool import MAX_READ, Spool
+from codesessions_sidecar.spool import MAX_READ, Chunk, Spool
 
 _MAX_CALLERS = 8
 _MAX_PACKET = 4096
@@ -41,15 +41,26 @@ _MOST_PENDING = 262144
 
 
 class Link:
-    """Listens for the launcher; fills the spool and empties the journal. `changed` is called after each change."""
+    """Listens for the launcher; fills the spool and empties the journal.
 
-    def __init__(self, run_dir: Path, spool: Spool, journal: Journal, changed: Callable[[], None]) -> None:
+    `printed` is called after output, with the chunk if it is one short chunk; `changed` after every other change.
+    """
+
+    def __init__(
+        self,
+        run_dir: Path,
+        spool: Spool,
+        journal: Journal,
+        printed: Callable[[Chunk | None], None],
+        changed: Callable[[], None],
+    ) -> None:
         self.exit = Exit.unpack(spool.exit_mark)
         """How the shell ended, once all its output is in the spool."""
         self.rows, self.columns = 24, 80
         self._ended: Exit | None = self.exit
         self._path = run_dir / "pty.sock"
-        self._spool, self._journal, self._changed = spool, journal, changed
+        self._spool, self._journal = spool, journal
+        self._printed, self._changed = printed, changed
         self._callers: dict[socket.socket, asyncio.TimerHandle] = {}
         self._listener: socket.socket | None = None
         self._control: socket.socket | None = None
@@ -220,13 +231,17 @@ class Link:
             self._readable()
 
     def _cut(self, *, whole: bool = False) -> None:
-        for timer in (self._flush, self._gather):
-            if timer is not None:
-                timer.cancel()
-        self._flush = self._gather = None
-        if self._spool.cut(whole=whole):
+        if self._flush is not None:
+            self._flush.cancel()
+            self._flush = None
+        if self._gather is not None:
+            self._gather.cancel()
+            self._gather = None
+        chunks = self._spool.cut(whole=whole)
+        if self._spool.pending:
             self._flush = asyncio.get_running_loop().call_later(_FLUSH_SECONDS, partial(self._cut, whole=True))
-        self._changed()
+        if chunks:
+            self._printed(self._spool.newest if chunks == 1 else None)
 
     # -- the end
 

@@ -39,7 +39,7 @@ class Output:
         self._parked: asyncio.Future[None] | None = None
         self._acked = 0
         self._drop_until: int | None = None
-        self._held = self._skipped = False
+        self._held = self._skipped = self._has_all = False
         self._company = 0, 0
         self._size = 0, 0
         self.started = asyncio.Event()
@@ -71,11 +71,13 @@ class Output:
         if self._dialect.waits:
             await self.started.wait()
         await self._open()
-        self._terminal.listeners.append(self._on_change)
+        self._terminal.on_output.append(self._on_output)
+        self._terminal.on_change.append(self._wake)
         try:
             return await self._go_on()
         finally:
-            self._terminal.listeners.remove(self._on_change)
+            self._terminal.on_output.remove(self._on_output)
+            self._terminal.on_change.remove(self._wake)
 
     async def _go_on(self) -> Exit | None:
         while self._socket.open:
@@ -84,7 +86,7 @@ class Output:
             budget = self._budget()
             page = self._terminal.page(self._seat.after, budget) if budget > 0 else None
             if page is None:
-                await self._park()
+                await self._park(has_all=False)
             elif page.truncated or self._skipped:
                 self._skipped = False
                 self._seat.after = max(self._seat.after, page.oldest_seq - 1)
@@ -98,39 +100,36 @@ class Output:
                 await self._socket.send(self._dialect.ended(page.exit))
                 return page.exit
             else:
-                await self._park()
+                await self._park(has_all=self._show_old is None)
         return None
 
-    async def _park(self) -> None:
-        """Wait until there is more to do than `_on_change` does by itself."""
-        self._parked = asyncio.get_running_loop().create_future()
+    async def _park(self, *, has_all: bool) -> None:
+        """Wait until there is something to do. `has_all`: the viewer has all there is, and all to come is for it."""
+        self._parked, self._has_all = asyncio.get_running_loop().create_future(), has_all
         try:
             await self._parked
         finally:
             self._parked = None
 
-    def _on_change(self) -> None:
-        if self._parked is not None and not self._parked.done() and not self._send_at_once():
+    def _wake(self) -> None:
+        if self._parked is not None and not self._parked.done():
             self._parked.set_result(None)
 
-    def _send_at_once(self) -> bool:
-        """Send the newest chunk in the turn of the loop in which it came; false if there is more to do than that."""
-        terminal, socket = self._terminal, self._socket
-        if self._held or self._skipped or self._drop_until is not None or self._show_old is not None:
-            return False
-        if socket.waiting or not socket.open or terminal.exit is not None:
-            return False
-        if terminal.size != self._size or terminal.viewers.company != self._company:
-            return False
-        spool = terminal.spool
-        if spool.last_seq == self._seat.after:
-            return True
-        chunk = spool.newest
-        if chunk is None or chunk.seq != self._seat.after + 1 or len(chunk.data) > self._budget():
-            return False
-        self._seat.after = chunk.seq
-        self._count(socket.put(self._dialect.output((chunk,))))
-        return True
+    def _on_output(self, chunk: Chunk | None) -> None:
+        """Send a chunk in the turn of the loop in which it came, if there is nothing else to do."""
+        if self._parked is None or self._parked.done():
+            return
+        if (
+            self._has_all
+            and chunk is not None
+            and chunk.seq == self._seat.after + 1
+            and not self._socket.waiting
+            and (self._window is None or len(chunk.data) <= self._budget())
+        ):
+            self._seat.after = chunk.seq
+            self._count(self._socket.put(self._dialect.output((chunk,))))
+        else:
+            self._parked.set_result(None)
 
     async def _open(self) -> None:
         """Take the place where output begins, and say hello."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
+import struct
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -72,17 +73,25 @@ class RingFile:
 
     def receive(self, pipe: int, offset: int, most: int) -> int:
         """Read from a pipe straight into the ring at `offset`; returns the count. Raises BlockingIOError."""
-        room = self._room(offset, most)
-        parts = [room] if len(room) == most else [room, self._room(offset + len(room), most - len(room))]
+        start = offset % self.size
+        parts = [self._ring[start : start + most]]
+        if start + most > self.size:
+            parts.append(self._ring[: start + most - self.size])
         return os.readv(pipe, parts)
 
     def write(self, offset: int, data: bytes) -> None:
-        """Copy bytes into the ring."""
-        while data:
-            room = self._room(offset, len(data))
-            room[:] = data[: len(room)]
-            offset += len(room)
-            data = data[len(room) :]
+        """Copy bytes into the ring, of which there are at most `size`."""
+        start = offset % self.size
+        room = self.size - start
+        if len(data) <= room:
+            self._ring[start : start + len(data)] = data
+        else:
+            self._ring[start:] = data[:room]
+            self._ring[: len(data) - room] = data[room:]
+
+    def pack(self, layout: struct.Struct, offset: int, *values: int) -> None:
+        """Store values at `offset`, which is not so near to the ring's end that they would go around it."""
+        layout.pack_into(self._ring, offset, *values)
 
     def read(self, offset: int, length: int) -> bytes:
         """Copy bytes out of the ring, by the file, so that reading maps no pages."""
@@ -113,8 +122,3 @@ class RingFile:
         self._view.release()
         self._map.close()
         os.close(self._fd)
-
-    def _room(self, offset: int, most: int) -> memoryview:
-        """Memory at `offset`, up to `most` bytes or the ring's end."""
-        start = offset % self.size
-        return self._ring[start : min(start + most, self.size)]

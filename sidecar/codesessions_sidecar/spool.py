@@ -37,6 +37,7 @@ _MOST_BYTES = 1 << 63
 _RECORD = struct.Struct("<QQ")
 _MOST_SEQ = 1 << 53  # what JSON carries exactly (RFC 8259, section 6)
 _SHORT = 4096
+_LAST_ASCII = 0x7F
 MAX_READ = 65536
 """Bytes of one read, and of one chunk, at most."""
 
@@ -114,11 +115,6 @@ class Spool:
                 before = end
             seq += count
         return head - before <= 4 * MAX_READ
-
-    def _write_record(self, seq: int, end: int) -> int:
-        now = time.time_ns()
-        self._chunks.write(seq % self._records * _RECORD.size, _RECORD.pack(end, now))
-        return now
 
     # -- numbers
 
@@ -242,34 +238,38 @@ class Spool:
             due = pty.pull(MAX_READ)
             numbers[_DUE] = head + due
         try:
-            count = self._output.receive(pty.output, head, due)
+            head += self._output.receive(pty.output, head, due)
         except BlockingIOError:  # somebody who should not hold the pipe has emptied it
             numbers[_DUE] = head
             raise
-        numbers[_HEAD] = head + count
-        self._output.cool(head + count)
+        count = head - numbers[_HEAD]
+        numbers[_HEAD] = head
+        self._output.cool(head)
         return count
 
     def cut(self, *, whole: bool = False) -> int:
         """Make chunks of what is pending, up to the last whole character, or with `whole` up to the last byte.
 
-        Returns how many bytes stay pending.
+        Returns how many.
         """
-        head, last, start = self._output.numbers[_HEAD], self._chunks.numbers[_NEXT] - 1, self._cut_until
+        head, first, start = self._output.numbers[_HEAD], self._chunks.numbers[_NEXT], self._cut_until
+        seq = first
         while start < head:
             end = min(head, start + MAX_READ)
             short = self._output.recent(start, end - start) if end - start <= _SHORT else None
             if not (whole and end == head):
-                end -= incomplete_tail(short[-4:] if short is not None else self._output.recent(end - 4, 4))
+                tail = short if short is not None else self._output.recent(end - 4, 4)
+                end -= incomplete_tail(tail) if tail[-1] > _LAST_ASCII else 0
             if end <= start:
                 break
-            last += 1
-            created = self._write_record(last, end)
-            self._chunks.numbers[_NEXT] = last + 1
-            self._output.numbers[_MIRROR] = last + 1
-            self.newest = None if short is None else Chunk(last, short[: end - start], created)
+            created = time.time_ns()
+            self._chunks.pack(_RECORD, seq % self._records * _RECORD.size, end, created)
+            self.newest = None if short is None else Chunk(seq, short[: end - start], created)
+            seq += 1
+            self._chunks.numbers[_NEXT] = seq
+            self._output.numbers[_MIRROR] = seq
             self._cut_until = start = end
-        return head - start
+        return seq - first
 
     # -- reading
 

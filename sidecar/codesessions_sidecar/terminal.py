@@ -50,9 +50,11 @@ class Terminal:
         """Nobody does any more."""
         self._changed = asyncio.Event()
         self._waiting = 0
-        self.listeners: list[Callable[[], None]] = []
-        """Called, before who waits is woken, with every change."""
-        self._link = Link(run_dir, self.spool, self.journal, self._news)
+        self.on_output: list[Callable[[Chunk | None], None]] = []
+        """Called with output, before who waits is woken: with the chunk, if it is one short chunk."""
+        self.on_change: list[Callable[[], None]] = []
+        """Called with every other change."""
+        self._link = Link(run_dir, self.spool, self.journal, self._printed, self.wake)
         self.refused = 0
         """Inputs for which there was no room."""
         self.viewers = Viewers(self.resize, self.wake)
@@ -84,14 +86,19 @@ class Terminal:
         """Rows and columns, in characters."""
         return self._link.rows, self._link.columns
 
-    def _news(self) -> None:
+    def _printed(self, chunk: Chunk | None) -> None:
         self.history.advance()
-        self.wake()
+        for each in self.on_output:
+            each(chunk)
+        self._wake_waiting()
 
     def wake(self) -> None:
         """Let everyone who waits look again."""
-        for listener in self.listeners:
-            listener()
+        for each in self.on_change:
+            each()
+        self._wake_waiting()
+
+    def _wake_waiting(self) -> None:
         if self._waiting:
             self._changed.set()
             self._changed = asyncio.Event()

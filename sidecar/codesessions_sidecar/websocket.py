@@ -60,7 +60,7 @@ class WebSocket:
     @property
     def open(self) -> bool:
         """Whether messages can be sent."""
-        return bool(self._protocol.state is OPEN)
+        return self._protocol.state is OPEN
 
     @property
     def close_sent(self) -> int | None:
@@ -95,8 +95,8 @@ class WebSocket:
     def put(self, messages: Iterable[Message]) -> int:
         """Send without waiting: for who has looked at `waiting`; returns the bytes sent."""
         count = 0
-        for message in messages:
-            if self.open:
+        if self.open:
+            for message in messages:
                 self._writer.transport.write(frame(message))
                 count += len(message.data)
         return count

@@ -43,7 +43,7 @@ def test_it_has_no_token_no_key_and_no_way_to_the_transcript(hostile: Session, f
 
 
 def test_floods_of_its_own_socket_change_nothing(hostile: Session, victim: Session) -> None:
-    """Packets that are no hello, hellos with files for a terminal or with one of its own, and more callers than may be there."""
+    """Packets that are no hello, hellos with files for a terminal, hellos with one of its own, and too many callers."""
     said = python(
         hostile,
         """
@@ -54,7 +54,7 @@ def call():
     s.settimeout(0.2)
     s.connect(path)
     return s
-hello = dict(v=2, type="hello", pid=1, started=0, epoch=1, state="running")
+hello = json.dumps(dict(v=2, type="hello", pid=1, started=0, epoch=1, state="running")).encode()
 files = [os.open("/dev/zero", os.O_RDONLY), os.open("/tmp", os.O_RDONLY), *os.pipe()]
 own = [os.openpty()[0], *os.pipe(), *os.pipe()]
 held, sent, refused = [], 0, 0
@@ -62,7 +62,7 @@ end = time.monotonic() + 4
 while time.monotonic() < end:
     try:
         s = call()
-        for packet, handed in ((b"x" * 60000, []), (b"[" * 4000, []), (json.dumps(hello).encode(), sent % 2 and own or files)):
+        for packet, handed in ((b"x" * 60000, []), (b"[" * 4000, []), (hello, files if sent % 2 else own)):
             socket.send_fds(s, [packet], handed)
             sent += len(packet)
         held.append(s)

@@ -164,7 +164,8 @@ def test_many_small_chunks_are_bounded_by_their_records(tmp_path: Path, line: Li
     assert len(kept) == 2 * (spool.last_seq - spool.oldest_seq + 1)
     line.print(b"last")
     take(spool, line.pty, 4)
-    spool._write_record(10_001, spool.head)  # and dies before it counts
+    place = 10_001 % spool._records * module._RECORD.size
+    spool._chunks.pack(module._RECORD, place, spool.head, 0)  # and dies before it counts
     spool.close()
     again = Spool(tmp_path, SIZE)
     assert again.last_seq == 10_001
