@@ -56,7 +56,6 @@ class Viewer:
         self._seat = Seat(self._dialect.name, visitor.writes)
         self._output = Output(terminal, visitor, self._seat, self._socket, self._dialect)
         self._blocked = self._input_ended = False
-        self._bytes_in = 0
         self._why = ""
 
     def _choose(self, offered: Sequence[str]) -> str | None:
@@ -92,8 +91,8 @@ class Viewer:
             log(
                 "detach",
                 **who,
-                bytesOut=self._output.bytes_sent,
-                bytesIn=self._bytes_in,
+                bytesOut=self._seat.bytes_out,
+                bytesIn=self._seat.bytes_in,
                 seconds=round(time.monotonic() - begun, 3),
                 why=self._why,
                 viewers=len(viewers),
@@ -152,8 +151,7 @@ class Viewer:
     async def _hear(self) -> None:
         self._socket.at_once(self._take)
         async for message in self._socket.messages():
-            self._bytes_in += len(message.data)
-            self._terminal.viewers.bytes_in[self._dialect.name] += len(message.data)
+            self._seat.bytes_in += len(message.data)
             try:
                 for order in self._dialect.orders(message):
                     await self._obey(order)
@@ -173,8 +171,7 @@ class Viewer:
                 self._output.acknowledge(seq)
             case _:
                 return False
-        self._bytes_in += len(message.data)
-        self._terminal.viewers.bytes_in[self._dialect.name] += len(message.data)
+        self._seat.bytes_in += len(message.data)
         return True
 
     def _type_at_once(self, order: Type) -> bool:

@@ -1,4 +1,4 @@
-"""The launcher's side of the sidecar: its socket, what it says, and the bytes to and from the pty that it hands over.
+"""The launcher's side of the sidecar: its socket, what it says, and the pty that it hands over.
 
 The protocol is in docs/architecture.md. Whatever comes from there is untrusted: any process of the workspace can
 connect, and can keep a copy of what it hands over. So while one launcher is connected no other is listened to, every
@@ -12,7 +12,6 @@ import contextlib
 import os
 import socket
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,23 +20,13 @@ from codesessions_sidecar.hello import Hello, parse
 from codesessions_sidecar.journal import Journal
 from codesessions_sidecar.log import log
 from codesessions_sidecar.pty import DESCRIPTORS, Pty
-from codesessions_sidecar.spool import MAX_READ, Chunk, Spool
+from codesessions_sidecar.spool import Chunk, Spool
+from codesessions_sidecar.stream import Stream
 
 _MAX_CALLERS = 8
 _MAX_PACKET = 4096
 _HELLO_SECONDS = 2.0
 """How long a caller may take to say who it is."""
-_FLUSH_SECONDS = 0.25
-"""How long an incomplete character waits for its rest."""
-_BUSY_BYTES = 2048
-_GATHER_SECONDS = 0.001
-"""After a read of `_BUSY_BYTES` or more, how long it waits for the next ones, so that a flood comes in large chunks."""
-_HUNG_SECONDS = 0.05
-"""How long a pty that no process has open is left alone: while the shell lives, it may open /dev/tty again."""
-_QUIET_SECONDS = 0.2
-"""So long after the pty was found empty nothing of an ended shell is left in it: who holds it still has outlived it."""
-_MOST_PENDING = 262144
-"""More than a pty can hold: what comes behind it is not the ended shell's (bytes)."""
 
 
 class Link:
@@ -64,14 +53,8 @@ class Link:
         self._callers: dict[socket.socket, asyncio.TimerHandle] = {}
         self._listener: socket.socket | None = None
         self._control: socket.socket | None = None
-        self._pty: Pty | None = None
+        self._stream: Stream | None = None
         self._resized = False
-        self._at_end = False
-        self._after_end = 0
-        self._writing = False
-        self._flush: asyncio.TimerHandle | None = None
-        self._gather: asyncio.TimerHandle | None = None
-        self._look: asyncio.TimerHandle | None = None
 
     @property
     def connected(self) -> bool:
@@ -143,158 +126,68 @@ class Link:
         if caller is self._control:
             log("launcher-gone")
             self._control = None
-            self._take_what_is_left()
+            if self._stream is not None:
+                self._stream.take_what_is_left()
             self._release()
 
     def _welcome(self, caller: socket.socket, hello: Hello, pty: Pty) -> None:
+        self._callers[caller].cancel()
+        self._control = caller
         self._spool.adopt(hello.epoch, pty)
         self._journal.adopt(hello.epoch, pty)
-        self._callers[caller].cancel()
-        self._control, self._pty, self._at_end, self._after_end = caller, pty, False, 0
         self._ended = hello.ended
         if hello.ended is None:
             self.exit = None
             self._spool.exit_mark = 0
+        log("launcher-connected", epoch=hello.epoch, ended=hello.ended is not None)
+        self._stream = Stream(
+            pty, self._spool, self._journal, printed=self._printed, has_room=self._changed, finished=self._finish
+        )
         if self._resized:
             self.resize(self.rows, self.columns)  # asked for while nobody was there
         elif 0 not in pty.size:
             self.rows, self.columns = pty.size
             self._spool.sizes.note(self._spool.last_seq, self.rows, self.columns)
-        log("launcher-connected", epoch=hello.epoch, ended=hello.ended is not None)
-        asyncio.get_running_loop().add_reader(pty.master, self._readable)
-        self._cut()
-        self.give()
         if hello.ended is not None:
-            self._readable()  # of an empty pty nobody would be told
-
-    def _take_what_is_left(self) -> None:
-        """A shell whose launcher is gone may have printed something before."""
-        with contextlib.suppress(OSError):
-            while self._pty is not None and self._after_end <= _MOST_PENDING:
-                self._after_end += self._spool.receive(self._pty)
-                self._cut()
-        self._cut(whole=True)
+            self._stream.end()
 
     def _release(self) -> None:
-        for timer in (self._flush, self._gather, self._look):
-            if timer is not None:
-                timer.cancel()
-        self._flush = self._gather = self._look = None
-        if self._pty is not None:
-            self._ignore()
-            self._pty.close()
-            self._pty, self._writing = None, False
-
-    def _ignore(self) -> None:
-        """Do not listen to the pty: one that is hung up is always ready."""
-        if self._pty is not None:
-            loop = asyncio.get_running_loop()
-            loop.remove_reader(self._pty.master)
-            loop.remove_writer(self._pty.master)
-
-    # -- output
-
-    def _readable(self) -> None:
-        if self._pty is None or self._at_end:
-            return
-        loop = asyncio.get_running_loop()
-        try:
-            count = self._spool.receive(self._pty)
-        except BlockingIOError:
-            if self._ended is not None and self._look is None:
-                self._look = loop.call_later(_QUIET_SECONDS, self._finish)
-            return
-        except OSError:
-            if self._ended is not None:
-                self._finish()
-            else:
-                self._ignore()
-                self._look = loop.call_later(_HUNG_SECONDS, self._look_again)
-            return
-        if self._ended is not None:
-            self._after_end += count
-            if self._after_end > _MOST_PENDING:
-                self._finish()
-                return
-        if count < _BUSY_BYTES or self._spool.pending >= MAX_READ // 2:
-            self._cut()
-        elif self._gather is None:
-            self._gather = loop.call_later(_GATHER_SECONDS, self._cut)
-
-    def _look_again(self) -> None:
-        self._look = None
-        if self._pty is not None and not self._at_end:
-            loop = asyncio.get_running_loop()
-            loop.add_reader(self._pty.master, self._readable)
-            if self._writing:
-                loop.add_writer(self._pty.master, self.give)
-            self._readable()
-
-    def _cut(self, *, whole: bool = False) -> None:
-        if self._flush is not None:
-            self._flush.cancel()
-            self._flush = None
-        if self._gather is not None:
-            self._gather.cancel()
-            self._gather = None
-        chunks = self._spool.cut(whole=whole)
-        if self._spool.pending:
-            self._flush = asyncio.get_running_loop().call_later(_FLUSH_SECONDS, partial(self._cut, whole=True))
-        if chunks:
-            self._printed(self._spool.newest if chunks == 1 else None)
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
 
     # -- the end
 
     def _note_exit(self, message: dict[str, Any]) -> None:
         self._ended = Exit.read(message)
-        if self._ended is not None:
-            if self._look is not None:
-                self._look.cancel()
-            self._look_again()
+        if self._ended is not None and self._stream is not None:
+            self._stream.end()
 
     def _finish(self) -> None:
-        """All that the ended shell has printed was read."""
-        if self._ended is None or self._pty is None:
+        """All that the ended shell has printed is kept."""
+        if self._ended is None or self._control is None:
             return
-        self._at_end = True
-        self._ignore()
-        self._cut(whole=True)
         if self.exit is None:
             log("shell-ended", code=self._ended.code, signal=self._ended.signal, terminated=self._ended.terminated)
         self.exit = self._ended
         self._spool.exit_mark = self.exit.pack()
-        if self._control is not None:
-            with contextlib.suppress(OSError):
-                self._control.send(b'{"type":"drained"}')
+        with contextlib.suppress(OSError):
+            self._control.send(b'{"type":"drained"}')
         self._changed()
 
     # -- input and orders
 
     def give(self) -> None:
-        """Type what waits in the journal, as much as the pty takes now and the rest when it can."""
-        if self._pty is None or self._at_end:
-            return
-        blocked, self._writing = self._writing, False
-        try:
-            self._journal.give(self._pty)
-        except BlockingIOError:
-            self._writing = True
-        if not blocked and not self._writing:
-            return
-        loop = asyncio.get_running_loop()
-        if self._writing and not blocked:
-            loop.add_writer(self._pty.master, self.give)
-        elif blocked and not self._writing:
-            loop.remove_writer(self._pty.master)
-        if blocked:
-            self._changed()  # there may be room again
+        """Type what waits in the journal; what comes before the launcher is typed when it is there."""
+        if self._stream is not None:
+            self._stream.give()
 
     def resize(self, rows: int, columns: int) -> None:
         """Set the pty's size, in characters; at once or when the launcher is there."""
         self.rows, self.columns = rows, columns
-        self._resized = self._pty is None
-        if self._pty is not None:
-            self._pty.size = rows, columns
+        self._resized = self._stream is None
+        if self._stream is not None:
+            self._stream.pty.size = rows, columns
             self._spool.sizes.note(self._spool.last_seq, rows, columns)
 
     def close(self) -> None:

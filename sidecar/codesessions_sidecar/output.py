@@ -43,7 +43,6 @@ class Output:
         self._company = 0, 0
         self._size = 0, 0
         self.started = asyncio.Event()
-        self.bytes_sent = 0
 
     # -- what the client asks for
 
@@ -209,5 +208,4 @@ class Output:
         self._count(await self._socket.send(self._dialect.output(chunks)))
 
     def _count(self, count: int) -> None:
-        self.bytes_sent += count
-        self._terminal.viewers.bytes_out[self._dialect.name] += count
+        self._seat.bytes_out += count

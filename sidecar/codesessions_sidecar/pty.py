@@ -90,7 +90,10 @@ class Pty:
 
         Raises BlockingIOError: the terminal takes none now; OSError: it takes none any more.
         """
-        return os.splice(self._input, self.master, most, flags=os.SPLICE_F_NONBLOCK)
+        moved = os.splice(self._input, self.master, most, flags=os.SPLICE_F_NONBLOCK)
+        if moved == 0:
+            raise BlockingIOError
+        return moved
 
     def forget(self) -> None:
         """Drop what is in the input pipe."""

@@ -24,6 +24,9 @@ class Seat:
     writes: bool
     after: int = 0
     size: Size | None = None
+    bytes_in: int = 0
+    bytes_out: int = 0
+    """Of messages, without WebSocket's own."""
 
 
 class Viewers:
@@ -35,8 +38,8 @@ class Viewers:
         self.company = 0, 0
         """How many are attached, and how many of them may type."""
         self.attached: Counter[str] = Counter()
-        self.bytes_in: Counter[str] = Counter()
-        self.bytes_out: Counter[str] = Counter()
+        self._left_in: Counter[str] = Counter()
+        self._left_out: Counter[str] = Counter()
         self.truncated: Counter[str] = Counter()
         self.dropped: Counter[str] = Counter()
         """Viewers that ended in another way than by their own wish or the shell's end, by reason."""
@@ -53,6 +56,16 @@ class Viewers:
         """How many are attached, by dialect; 0 for one that was."""
         return Counter({**dict.fromkeys(self.attached, 0), **Counter(seat.dialect for seat in self.seats)})
 
+    @property
+    def bytes_in(self) -> Counter[str]:
+        """Bytes of all messages that ever came, by dialect."""
+        return sum((Counter({seat.dialect: seat.bytes_in}) for seat in self.seats), self._left_in)
+
+    @property
+    def bytes_out(self) -> Counter[str]:
+        """Bytes of all messages that were ever sent, by dialect."""
+        return sum((Counter({seat.dialect: seat.bytes_out}) for seat in self.seats), self._left_out)
+
     def enter(self, seat: Seat) -> None:
         """Somebody has come."""
         self.seats.add(seat)
@@ -63,6 +76,8 @@ class Viewers:
     def leave(self, seat: Seat) -> None:
         """Somebody has gone; the others may have more room now."""
         self.seats.discard(seat)
+        self._left_in[seat.dialect] += seat.bytes_in
+        self._left_out[seat.dialect] += seat.bytes_out
         self._count()
         if seat.size is not None:
             self._fit()

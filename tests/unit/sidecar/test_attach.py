@@ -290,7 +290,6 @@ async def test_a_viewer_whose_host_is_gone_is_dropped_and_a_slow_one_is_not(
     here: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "PING_SECONDS", 0.01)
-    monkeypatch.setattr(module, "SILENCE_SECONDS", 0.1)
     looks, silent = [0], [0.0]
 
     def look(_: module.WebSocket) -> float:
@@ -303,6 +302,8 @@ async def test_a_viewer_whose_host_is_gone_is_dropped_and_a_slow_one_is_not(
     await stuck.open(ticket())
     for _ in range(10):
         await here.print(b"x" * 60_000)
+    monkeypatch.setattr(module, "SILENCE_SECONDS", 0.1)
+    looks[0] = 0
     await eventually("it was looked at for longer than the silence allowed", lambda: looks[0] > 30)
     assert len(here.terminal.viewers) == 1, "it takes nothing, and is there"
     silent[0] = module.DEAD_SECONDS + 1

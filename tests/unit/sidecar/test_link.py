@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from codesessions_sidecar import link as module
+from codesessions_sidecar import stream
 from unit.sidecar.doubles import Launcher, Place, eventually, place
 
 
@@ -178,14 +179,16 @@ async def test_who_holds_the_terminal_longer_than_the_shell_does_not_hold_the_en
     assert here.text() == b"last"
     assert here.launcher.told() == {"type": "drained"}
     here.launcher.print(b"a job's")
-    await here.cycles()
+    assert here.launcher.control is not None
+    here.launcher.control.close()
+    await eventually("the launcher is gone", lambda: not here.terminal.connected)
     assert here.text() == b"last"
 
 
 async def test_who_floods_the_terminal_after_the_shell_does_not_hold_the_end_back(
     here: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_MOST_PENDING", 100_000)
+    monkeypatch.setattr(stream, "_MOST_PENDING", 100_000)
     await here.shell()
     here.launcher.print(b"last")
     here.launcher.tell_exit(1)

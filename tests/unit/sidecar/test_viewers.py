@@ -38,3 +38,16 @@ def test_the_size_follows_those_who_write() -> None:
     assert told[-1] == (60, 80), "the last size stays"
     assert len(viewers) == 0
     assert viewers.by_dialect() == {"raw": 0, "ttyd": 0}
+
+
+def test_bytes_of_those_who_have_gone_are_counted_on() -> None:
+    viewers = Viewers(lambda _rows, _columns: None, lambda: None)
+    first, second, other = Seat("raw", True), Seat("raw", False), Seat("ttyd", True)
+    for seat in (first, second, other):
+        viewers.enter(seat)
+    first.bytes_in, first.bytes_out, second.bytes_out, other.bytes_in = 1, 10, 100, 1000
+    viewers.leave(first)
+    viewers.leave(other)
+    assert viewers.bytes_in["raw"] == 1
+    assert viewers.bytes_in["ttyd"] == 1000
+    assert viewers.bytes_out["raw"] == 110
