@@ -32,7 +32,7 @@ _HELLO_SECONDS = 2.0
 class Link:
     """Listens for the launcher; fills the spool and empties the journal.
 
-    `printed` is called after output, with the chunk if it is one short chunk; `changed` after every other change.
+    `printed` is called after output, with the chunk if it is one; `changed` after every other change.
     """
 
     def __init__(

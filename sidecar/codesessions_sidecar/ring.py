@@ -93,6 +93,10 @@ class RingFile:
         """Store values at `offset`, which is not so near to the ring's end that they would go around it."""
         layout.pack_into(self._ring, offset, *values)
 
+    def unpack(self, layout: struct.Struct, offset: int) -> tuple[int, ...]:
+        """Values stored at `offset` by `pack`."""
+        return layout.unpack_from(self._ring, offset)
+
     def read(self, offset: int, length: int) -> bytes:
         """Copy bytes out of the ring, by the file, so that reading maps no pages."""
         start = offset % self.size

@@ -36,7 +36,6 @@ _NEXT = 1
 _MOST_BYTES = 1 << 63
 _RECORD = struct.Struct("<QQ")
 _MOST_SEQ = 1 << 53  # what JSON carries exactly (RFC 8259, section 6)
-_SHORT = 4096
 _LAST_ASCII = 0x7F
 MAX_READ = 65536
 """Bytes of one read, and of one chunk, at most."""
@@ -76,7 +75,7 @@ class Spool:
             numbers[_EXIT] = 0
             numbers[_INSTANCE] = instance
         self.newest: Chunk | None = None
-        """The newest chunk, if it is a short one of this process's."""
+        """The newest chunk, if this process has made it."""
         self._cut_until = self._end(self.last_seq)
         self._oldest = self._find_oldest()
         self._oldest_start = self._end(self._oldest - 1)
@@ -171,8 +170,7 @@ class Spool:
 
     def _record(self, seq: int) -> tuple[int, int]:
         """End and time of a chunk."""
-        place = seq % self._records * _RECORD.size
-        end, created = _RECORD.unpack(self._chunks.read(place, _RECORD.size))
+        end, created = self._chunks.unpack(_RECORD, seq % self._records * _RECORD.size)
         return end, created
 
     def _end(self, seq: int) -> int:
@@ -256,15 +254,14 @@ class Spool:
         seq = first
         while start < head:
             end = min(head, start + MAX_READ)
-            short = self._output.recent(start, end - start) if end - start <= _SHORT else None
-            if not (whole and end == head):
-                tail = short if short is not None else self._output.recent(end - 4, 4)
-                end -= incomplete_tail(tail) if tail[-1] > _LAST_ASCII else 0
+            data = self._output.recent(start, end - start)
+            if not (whole and end == head) and data[-1] > _LAST_ASCII:
+                end -= incomplete_tail(data)
             if end <= start:
                 break
             created = time.time_ns()
             self._chunks.pack(_RECORD, seq % self._records * _RECORD.size, end, created)
-            self.newest = None if short is None else Chunk(seq, short[: end - start], created)
+            self.newest = Chunk(seq, data[: end - start], created)
             seq += 1
             self._chunks.numbers[_NEXT] = seq
             self._output.numbers[_MIRROR] = seq

@@ -27,7 +27,7 @@ _MOST_PENDING = 262144
 class Stream:
     """Owns the pty, which spool and journal have adopted.
 
-    `printed` is called after output, with the chunk if it is one short chunk; `has_room` when input can be accepted
+    `printed` is called after output, with the chunk if it is one; `has_room` when input can be accepted
     again; `finished` once the shell has ended (`end`) and all that it printed is in the spool.
     """
 

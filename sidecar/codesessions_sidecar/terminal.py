@@ -51,7 +51,7 @@ class Terminal:
         self._changed = asyncio.Event()
         self._waiting = 0
         self.on_output: list[Callable[[Chunk | None], None]] = []
-        """Called with output, before who waits is woken: with the chunk, if it is one short chunk."""
+        """Called with output, before who waits is woken: with the chunk, if it is one."""
         self.on_change: list[Callable[[], None]] = []
         """Called with every other change."""
         self._link = Link(run_dir, self.spool, self.journal, self._printed, self.wake)
