@@ -172,11 +172,11 @@ def line() -> Iterator[Line]:
 
 
 def child(work: Callable[[], None]) -> int:
-    """Start a process that does this for ever; its number."""
-    number = os.fork()
+    """Start a process that does this until it is killed, or the test has gone; its number."""
+    parent, number = os.getpid(), os.fork()
     if number == 0:
         with contextlib.suppress(BaseException):
-            while True:
+            while os.getppid() == parent:
                 work()
         os._exit(1)
     return number
