@@ -14,7 +14,7 @@ from codesessions_sidecar.spool import MAX_READ, Chunk, Spool
 _FLUSH_SECONDS = 0.25
 """How long an incomplete character waits for its rest."""
 _BUSY_BYTES = 2048
-_GATHER_SECONDS = 0.001
+_GATHER_SECONDS = 0.002
 """After a read of `_BUSY_BYTES` or more, how long it waits for the next ones, so that a flood comes in large chunks."""
 _HUNG_SECONDS = 0.05
 """How long a pty that no process has open is left alone: while the shell lives, it may open /dev/tty again."""
@@ -104,7 +104,7 @@ class Stream:
             if self._after_end > _MOST_PENDING:
                 self._finish()
                 return
-        if count < _BUSY_BYTES or self._spool.pending >= MAX_READ // 2:
+        if count < _BUSY_BYTES or self._spool.pending >= MAX_READ * 3 // 4:
             self._cut()
         elif self._gather is None:
             self._gather = self._loop.call_later(_GATHER_SECONDS, self._cut)
