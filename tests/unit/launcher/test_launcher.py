@@ -70,13 +70,16 @@ class Sidecar:
 
     def read(self, size: int = 65536) -> bytes | None:
         """What is printed next; None if nobody has the terminal open."""
-        assert select.select([self.master], [], [], DEADLINE)[0], "nothing was printed"
-        try:
-            return os.read(self.master, size)
-        except OSError as error:
-            if error.errno != errno.EIO:
-                raise
-            return None
+        while True:
+            assert select.select([self.master], [], [], DEADLINE)[0], "nothing was printed"
+            try:
+                return os.read(self.master, size)
+            except BlockingIOError:  # it was hung up, and is open again
+                continue
+            except OSError as error:
+                if error.errno != errno.EIO:
+                    raise
+                return None
 
     def read_until(self, marker: bytes) -> bytes:
         """Also what comes when the terminal is open again."""
